@@ -1,0 +1,1 @@
+"""Webhooks and links that a capability declares."""

@@ -1,0 +1,1 @@
+"""The domain: services bound to one tenant. No MCP, no HTTP."""

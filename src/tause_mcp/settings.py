@@ -1,0 +1,144 @@
+"""Every setting, read once from the environment and an optional file. Frozen afterwards.
+
+`docs/settings.md` is generated from the field descriptions below.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tause_mcp.errors import Misconfigured
+from tause_mcp.tenancy import TENANT_ID_PATTERN
+
+Secret = Annotated[str, Field(repr=False, json_schema_extra={"secret": True})]
+
+
+class Settings(BaseModel):
+    """The installation's settings. A field `x` is `TAUSE_X` unless it states another name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".tause",
+        description="Where the embedded database, objects, first key and generated secrets live (mode 0700).",
+    )
+    database_url: Secret = Field(
+        "", description="Rows: `sqlite:///path` or `postgresql+asyncpg://...`. Default: `tause.db` in the home."
+    )
+    database_admin_url: Secret = Field(
+        "", description="A role that may migrate. Without it a pending migration on PostgreSQL refuses to start."
+    )
+    storage_url: Secret = Field(
+        "",
+        description="Objects: `file:///path`, `memory://`, `s3://bucket`, `gs://bucket`, `az://container`. "
+        "Default: `objects/` in the home.",
+    )
+    tenant: str = Field("default", pattern=TENANT_ID_PATTERN, description="The tenant of a local session.")
+    api_key: Secret = Field("", description="Identity for stdio: the key decides tenant and scopes.")
+    environment: Literal["development", "staging", "production"] = Field(
+        "development", description="Named in configuration and logs."
+    )
+    public_url: str = Field(
+        "", description="The URL that callers use, also our token issuer. Default: the bound address."
+    )
+    allowed_hosts: str = Field(
+        "", description="Further `Host` values, comma separated; `name:*` for any port. Default: loopback only."
+    )
+    allowed_origins: str = Field(
+        "", description="Further `Origin` values, comma separated. Default: loopback only."
+    )
+    trusted_issuers: str = Field(
+        "", description="`issuer=jwks_url`, comma separated, or a JSON file of issuers; presets oidc, supabase, firebase."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged, to stderr.")
+    deadline: float = Field(60.0, gt=0, le=3600, description="Seconds a call may work.")
+    max_body: int = Field(4_194_304, ge=65_536, le=67_108_864, description="Bytes of one MCP request body.")
+    max_upload: int = Field(5_368_709_120, ge=1, description="Bytes of one object.")
+    max_streams: int = Field(
+        64, ge=1, le=100_000, description="Open listening streams per tenant and process."
+    )
+    approval_ttl: int = Field(3600, ge=60, le=604_800, description="Seconds an approval may be answered and used.")
+    jwt_secret: Secret = Field(
+        "", alias="MCP_JWT_SECRET", description="Shared secret for HS tokens of an orchestrator, at least 32 bytes."
+    )
+    jwt_algorithm: Literal["HS256", "HS384", "HS512"] = Field(
+        "HS256", alias="MCP_JWT_ALGORITHM", description="Algorithm of those tokens."
+    )
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read `TAUSE_*` and the established names; `TAUSE_SETTINGS` may name a `NAME=value` file.
+
+        Raises:
+            Misconfigured: one line naming the setting that is wrong, unknown or superseded.
+        """
+        environ = os.environ if environ is None else environ
+        values = {**_file(environ.get("TAUSE_SETTINGS", "")), **environ}
+        known = names()
+        _refuse_unknown(values, known)
+        given = {(cls.model_fields[f].alias or f): values[n] for n, f in known.items() if values.get(n)}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as wrong:
+            error = wrong.errors(include_input=False, include_url=False)[0]
+            at = str(error["loc"][0]) if error["loc"] else "settings"
+            name = at if at.isupper() else f"TAUSE_{at.upper()}"
+            raise Misconfigured(f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}") from None
+
+    def at_home(self, name: str) -> Path:
+        """A path inside the home."""
+        return self.home.expanduser().absolute() / name
+
+
+def names() -> dict[str, str]:
+    """Environment name -> field, in the order of declaration."""
+    return {(f.alias or f"TAUSE_{n.upper()}"): n for n, f in Settings.model_fields.items()}
+
+
+_SUCCESSORS = {
+    "TAUSESTACK_MULTI_TENANT_MODE": "tenants are always on; name one with TAUSE_TENANT",
+    "TAUSESTACK_STORAGE_BACKEND": "TAUSE_STORAGE_URL",
+    "TAUSESTACK_DATABASE_URL": "TAUSE_DATABASE_URL",
+    "SUPABASE_URL": "TAUSE_TRUSTED_ISSUERS=supabase:...",
+    "SUPABASE_JWT_SECRET": "MCP_JWT_SECRET",
+}
+
+
+def superseded(environ: Mapping[str, str] | None = None) -> list[str]:
+    """One line for each older name that is set, naming its successor."""
+    environ = os.environ if environ is None else environ
+    older = re.compile(r"(TAUSESTACK|SUPABASE)_[A-Z0-9_]+")
+    return [
+        f"{name} is not read any more: {_SUCCESSORS.get(name, 'see docs/settings.md')}"
+        for name in sorted(environ)
+        if older.fullmatch(name)
+    ]
+
+
+def _refuse_unknown(values: Mapping[str, str], known: Mapping[str, str]) -> None:
+    for name in sorted(values):
+        if name.startswith("TAUSE_") and name not in known and name != "TAUSE_SETTINGS":
+            near = _near(name, known)
+            raise Misconfigured(f"{name} is not a setting{near}; docs/settings.md lists them all")
+
+
+def _near(name: str, known: Mapping[str, str]) -> str:
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, list(known), n=1)
+    return f": did you mean {found[0]}?" if found else ""
+
+
+def _file(path: str) -> dict[str, str]:
+    if not path:
+        return {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise Misconfigured(f"TAUSE_SETTINGS: cannot read the file: {error.strerror}") from None
+    pairs = (line.partition("=") for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
