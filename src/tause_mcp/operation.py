@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_origin, is_typeddict
 
-import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
@@ -206,9 +205,8 @@ def compile_operation(
     """
     signature = inspect.signature(declared.fn, eval_str=True)
     wants, inputs = _split(signature, services | INJECTED)
-    is_tool = isinstance(declared, Tool)
-    relaxed = is_tool and (declared.consent is not None or declared.open_result)
-    annotation = signature.return_annotation
+    shown = declared if isinstance(declared, Tool) else None
+    relaxed = shown is not None and (shown.consent is not None or shown.open_result)
     return Operation(
         name=declared.name,
         kind=type(declared).__name__.lower(),
@@ -217,12 +215,12 @@ def compile_operation(
         title=declared.title,
         description=inspect.getdoc(declared.fn) or "",
         scope=declared.scope,
-        cost=declared.cost if is_tool else 1,
-        hints=declared.hints if is_tool else Hints(True, False, True, False),
-        part=declared.part if not isinstance(declared, Prompt) else None,
-        consent=declared.consent if is_tool else None,
+        cost=shown.cost if shown else 1,
+        hints=shown.hints if shown else READ,
+        part=None if isinstance(declared, Prompt) else declared.part,
+        consent=shown.consent if shown else None,
         inputs=Inputs(declared.name, inputs),
-        outputs=Outputs(annotation, relaxed=relaxed) if is_tool else None,
+        outputs=Outputs(signature.return_annotation, relaxed=relaxed) if shown else None,
         wants=tuple(wants.items()),
         declared=declared,
     )
@@ -239,8 +237,3 @@ def _split(
         else:
             inputs.append(parameter)
     return wants, inputs
-
-
-def size_of(result: Mapping[str, Any]) -> bytes:
-    """The result as JSON text."""
-    return orjson.dumps(result)
