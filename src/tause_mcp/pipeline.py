@@ -220,7 +220,7 @@ class Pipeline:
         caller = call.caller
         caller.require(operation.scope, operation.part_of(arguments))
         await self.tenants.require_active(caller.tenant)
-        if not operation.writes:
+        if operation.forwards or not operation.writes:
             await self.limits.admit(caller, operation)
             return await self._work(operation, call, arguments, self.binder.database(caller.tenant))
         return await self._change(operation, call, arguments)
