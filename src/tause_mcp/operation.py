@@ -186,6 +186,10 @@ class Operation:
         return isinstance(self.declared, Tool) and self.declared.forwards
 
     @cached_property
+    def local_only(self) -> tuple[str, ...]:
+        return self.declared.local_only if isinstance(self.declared, Tool) else ()
+
+    @cached_property
     def open_result(self) -> bool:
         return isinstance(self.declared, Tool) and self.declared.open_result
 
