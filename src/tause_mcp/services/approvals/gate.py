@@ -66,8 +66,8 @@ class ApprovalGate:
         passes = not over and await self._unattended(call, operation, consent)
 
         async def step(tx: Transaction) -> tuple[Record, str]:
-            record = await self._live(tx, call, operation, digest, consent, over, passes)
-            return record, await _outcome(tx, call, record)
+            record = await self._live(tx, call, operation, digest, consent, over)
+            return record, await _outcome(tx, call, record, passes)
 
         record, outcome = await TenantDatabase(self._database, tenant).write(step)
         if outcome == "refused":
@@ -108,7 +108,6 @@ class ApprovalGate:
         digest: str,
         consent: Consent,
         over: bool,
-        passes: bool,
     ) -> Record:
         """The one live record of this exact call, made when there is none."""
         caller, now = call.caller, times.now()
@@ -129,12 +128,12 @@ class ApprovalGate:
             amount=consent.amount,
             currency=consent.currency,
             page_only=int(over),
-            status="approved" if passes else "pending",
+            status="pending",
             live=1,
             asked_at=None,
-            answered_at=now if passes else None,
-            answered_by=caller.subject if passes else None,
-            means="unattended" if passes else None,
+            answered_at=None,
+            answered_by=None,
+            means=None,
             created_at=now,
             expires_at=now + self._ttl,
             consumed_at=None,
@@ -155,14 +154,13 @@ class ApprovalGate:
         )
 
 
-async def _outcome(tx: Transaction, call: Invocation, record: Record) -> str:
+async def _outcome(tx: Transaction, call: Invocation, record: Record, passes: bool) -> str:
     """`granted`, `refused`, `ask` or `pending`, with what it changes."""
     now, status = times.now(), record.status
     if status == "pending":
-        status = await _brought(tx, call, record, now)
+        status = await _settled(tx, call, record, passes, now)
     if status == "approved":
-        won = await tx.run(tables.CONSUME, of=record.id, now=now)
-        if not won:
+        if not await tx.run(tables.CONSUME, of=record.id, now=now):
             raise Conflict("another call used this approval just now: call again")
         return "granted"
     if status == "denied":
@@ -174,18 +172,17 @@ async def _outcome(tx: Transaction, call: Invocation, record: Record) -> str:
     return "pending"
 
 
-async def _brought(tx: Transaction, call: Invocation, record: Record, now: int) -> str:
-    """Take the answer that the client brought back, if it was asked and may answer."""
-    answer = call.answers.get(record.id)
-    if answer is None or record.page_only or record.asked_at is None:
+async def _settled(
+    tx: Transaction, call: Invocation, record: Record, passes: bool, now: int
+) -> str:
+    """The status after what this call itself brings: its scope, or its client's answer."""
+    answer, means = (True, "unattended") if passes else (call.answers.get(record.id), "elicitation")
+    believed = passes or (record.asked_at is not None and not record.page_only)
+    if answer is None or not believed:
         return "pending"
     status = "approved" if answer else "denied"
+    person = call.caller.subject
     taken = await tx.run(
-        tables.ANSWER,
-        of=record.id,
-        answer=status,
-        how="elicitation",
-        person=call.caller.subject,
-        now=now,
+        tables.ANSWER, of=record.id, answer=status, how=means, person=person, now=now
     )
     return status if taken else "pending"

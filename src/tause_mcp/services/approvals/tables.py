@@ -78,7 +78,7 @@ INSERT = Statement(_insert)
 LIVE = Statement(sa.select(*SHOWN).where(*_call))
 GET = Statement(sa.select(*SHOWN).where(*_mine))
 
-LAPSE = Statement(_set(status="expired", live=None).where(*_call, _c.expires_at <= _now))
+LAPSE = Statement(_set(status="expired", live=sa.null()).where(*_call, _c.expires_at <= _now))
 """What ran out makes room for a new record of the same call."""
 
 ASKED = Statement(_set(asked_at=_now).where(*_mine, _c.asked_at.is_(None)))
@@ -93,18 +93,18 @@ ANSWER = Statement(
 )
 
 CONSUME = Statement(
-    _set(status="consumed", live=None, consumed_at=_now).where(
+    _set(status="consumed", live=sa.null(), consumed_at=_now).where(
         *_mine, _c.status == "approved", _c.live == 1, _c.expires_at > _now
     )
 )
 """Touches one row for exactly one of any number of parallel calls."""
 
-TOLD = Statement(_set(live=None).where(*_mine, _c.status == "denied", _c.live == 1))
+TOLD = Statement(_set(live=sa.null()).where(*_mine, _c.status == "denied", _c.live == 1))
 """A refusal is told once; the next call asks anew."""
 
 _other = approvals.alias("other")
 RELEASE = Statement(
-    _set(status="approved", live=1, consumed_at=None).where(
+    _set(status="approved", live=1, consumed_at=sa.null()).where(
         *_mine,
         _c.status == "consumed",
         _c.means != "unattended",
