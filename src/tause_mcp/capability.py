@@ -57,8 +57,8 @@ class Described(Protocol):
 class Credentials(Protocol):
     """What keys need from identity: a fresh secret, and a verifier that forgets."""
 
-    def mint(self, tenant: TenantId) -> tuple[str, str, str]:
-        """A new API key: its id, the text shown once, and the hex digest that is stored."""
+    def mint(self, tenant: TenantId) -> tuple[str, str, bytes]:
+        """A new API key: its id, the text shown once, and the digest that is stored."""
         ...
 
     def changed(self, tenant: TenantId, credential: str | None = None) -> None:
@@ -101,6 +101,10 @@ class Binding(Protocol):
 
     async def ancestors(self) -> tuple[TenantId, ...]:
         """The tenants above this one in the tree, nearest first."""
+        ...
+
+    def database_of(self, tenant: TenantId) -> TenantDatabase:
+        """Another tenant's rows. The service first proves that the caller may reach it."""
         ...
 
     def backend(self, capability: str) -> Any:
@@ -242,6 +246,7 @@ class Resource:
     mime_type: str = "application/json"
     part: PartOf = None
     complete: Mapping[str, Function] = field(default_factory=dict)
+    """Argument -> `async def(service, typed: str, ...) -> list[str]`."""
 
     @property
     def name(self) -> str:
