@@ -41,7 +41,9 @@ def call_tool(name: str, arguments: str, tenant: str) -> None:
         raise Invalid(f"--args is not JSON: {error}", field="args") from None
     if not isinstance(given, dict):
         raise Invalid("--args is a JSON object", field="args")
-    click.echo(json.dumps(in_house(lambda p: _call(p, tenant, name, given)), indent=2, ensure_ascii=False))
+    click.echo(
+        json.dumps(in_house(lambda p: _call(p, tenant, name, given)), indent=2, ensure_ascii=False)
+    )
 
 
 async def _call(platform: Platform, tenant: str, name: str, arguments: dict[str, Any]) -> Any:

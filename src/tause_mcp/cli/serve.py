@@ -60,7 +60,9 @@ def _refuse_unknown_toolsets(platform: Platform, view: View) -> None:
     known = {*platform.catalog.toolsets, "all"}
     for name in view.toolsets or ():
         if name not in known:
-            raise Misconfigured(f"--toolsets: no toolset {name!r}; there are {', '.join(sorted(known))}")
+            raise Misconfigured(
+                f"--toolsets: no toolset {name!r}; there are {', '.join(sorted(known))}"
+            )
 
 
 def _http(asked: dict[str, Any]) -> None:
@@ -135,5 +137,3 @@ def _settled(_: Platform) -> None:
     """What is loaded now stays: the collector need not walk it again (50 ms pauses at p99)."""
     gc.collect()
     gc.freeze()
-
-
