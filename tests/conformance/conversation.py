@@ -137,7 +137,7 @@ async def test_missing_capability(ctx: Context) -> CallToolResult:
     """Need sampling, and refuse a client that does not declare it."""
     declared = ctx.client_capabilities
     if declared is None or declared.sampling is None:
-        needed = {"requiredCapabilities": {"sampling": {}}}
+        needed: dict[str, Any] = {"requiredCapabilities": {"sampling": {}}}
         raise MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, "This tool needs sampling", needed)
     return answer(text("The client declares sampling"))
 

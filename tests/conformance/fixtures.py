@@ -110,7 +110,7 @@ def _extend(
         return
 
     async def handler(ctx: Any, params: Any) -> Any:
-        listed = await entry.handler(ctx, params)
+        listed: Any = await entry.handler(ctx, params)
         if params is not None and params.cursor is not None:
             return listed
         page = result.model_validate(listed) if isinstance(listed, Mapping) else listed

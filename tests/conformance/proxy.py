@@ -40,13 +40,16 @@ class Proxy:
 
     async def __call__(self, reader: StreamReader, writer: StreamWriter) -> None:
         """One connection; when either side ends, so does the other."""
-        with contextlib.closing(writer):
-            try:
-                inner, outer = await asyncio.open_connection("127.0.0.1", self._upstream)
-            except OSError:
-                return
-            with contextlib.closing(outer):
-                await first(self._requests(reader, outer), copy(inner, writer))
+        try:
+            inner, outer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        except OSError:
+            await close(writer)
+            return
+        try:
+            await first(self._requests(reader, outer), copy(inner, writer))
+        finally:
+            await close(outer)
+            await close(writer)
 
     async def _requests(self, reader: StreamReader, outer: StreamWriter) -> None:
         while True:
@@ -70,6 +73,13 @@ async def first(*sides: Coroutine[None, None, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def close(writer: StreamWriter) -> None:
+    """Send what is left, then close."""
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def copy(reader: StreamReader, writer: StreamWriter) -> None:

@@ -89,4 +89,4 @@ def add_to(fixtures: MCPServer) -> None:
     fixtures.resource(TEMPLATE, mime_type="application/json")(templated)
     for prompt in PROMPTS:
         fixtures.add_prompt(Prompt.from_function(prompt))
-    fixtures.completion()(complete)
+    fixtures.completion()(complete)  # type: ignore[no-untyped-call]  # the SDK's has no annotation

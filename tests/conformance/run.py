@@ -37,11 +37,12 @@ RUN = 300.0  # seconds for one requirement set
 
 
 class Outcome(NamedTuple):
-    """Scenarios of one set, by what became of them."""
+    """Scenarios of one set, by what became of them; a scenario that checked nothing has failed."""
 
     passed: list[str]
     failed: list[str]
     unscored: list[str]
+    warnings: list[str]
 
 
 def main() -> int:
@@ -50,6 +51,7 @@ def main() -> int:
     arguments.add_argument("--server", default=os.environ.get("CONFORMANCE_SERVER", SERVER))
     arguments.add_argument("sets", nargs="*", default=SETS)
     chosen = arguments.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends too
     WORK.mkdir(parents=True, exist_ok=True)
     runner = install()
     with served(chosen.server) as url:
@@ -90,7 +92,7 @@ def served(command: str) -> Iterator[str]:
     """The server in a fresh home behind the proxy; gives the proxy's MCP address."""
     home = WORK / "home"
     shutil.rmtree(home, ignore_errors=True)
-    home.mkdir()
+    home.mkdir(mode=0o700)
     port, front = free_ports(2)
     server = shlex.split(command.format(port=port))
     relay = [sys.executable, "-m", "tests.conformance.proxy", "--port", str(front)]
@@ -111,12 +113,12 @@ def free_ports(count: int) -> list[int]:
 @contextlib.contextmanager
 def process(name: str, command: Sequence[str], port: int, home: Path) -> Iterator[None]:
     """A process in a group of its own, ready when it answers, gone with its children at the end."""
-    environment = {**os.environ, "TAUSE_HOME": str(home)}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TAUSE_")}
     with (WORK / f"{name}.log").open("wb") as log:
         started = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=environment,
+            env={**clean, "TAUSE_HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -162,12 +164,29 @@ def measure(runner: Sequence[str], revision: str, url: str) -> Outcome:
     log = WORK / f"{revision}.log"
     with log.open("wb") as output:
         code = execute([*command, "--output-dir", str(results)], output.fileno())
-    text = log.read_text()
-    outcome = read(text)
-    if (code == 0) != (not outcome.failed) or not outcome.passed:
-        print(text[-2000:])
-        raise SystemExit(f"The runner ended with {code} and no verdict that fits; see {log}.")
+    frozen = (PACKAGE / "requirements" / f"{revision}.yaml").read_text()
+    outcome = read(log.read_text(), required(frozen), warnings(results))
+    if code != 0 and not outcome.failed:
+        raise SystemExit(f"The runner ended with {code} and names no failure; see {log}.")
     return outcome
+
+
+def required(frozen: str) -> list[str]:
+    """The server scenarios that a requirement file lists: `server:` and its items."""
+    section = re.search(r"^server:\n((?:  - .*\n|\s*#.*\n)+)", frozen, re.M)
+    return re.findall(r"^  - (\S+)$", section[1], re.M) if section else []
+
+
+def warnings(results: Path) -> list[str]:
+    """What the runner did not like and does not fail, from the checks that it saved."""
+    checks = [
+        check for file in results.rglob("checks.json") for check in json.loads(file.read_text())
+    ]
+    return sorted(
+        f"{check['id']}: {check.get('errorMessage', check['description'])}"
+        for check in checks
+        if check["status"] == "WARNING"
+    )
 
 
 def execute(command: Sequence[str], output: int) -> int:
@@ -187,29 +206,29 @@ def execute(command: Sequence[str], output: int) -> int:
         stop(started)
 
 
-def read(text: str) -> Outcome:
-    """The summary of the runner's output, its unscored scenarios apart."""
+def read(text: str, required: Sequence[str], warnings: Sequence[str] = ()) -> Outcome:
+    """The summary of the runner's output, held against what the set requires."""
     _, _, summary = text.partition("=== SUMMARY ===")
-    scored, _, rest = summary.partition("Not scored for")
-    unscored = re.findall(r"^  ([✓✗] \S+ \(.*\))$", rest, re.M)
-    names = {line.split()[1] for line in unscored}
-    lines = re.findall(r"^([✓✗]) (\S+): \d+ passed, \d+ failed$", scored, re.M)
-    required = [(mark, name) for mark, name in lines if name not in names]
+    lines = re.findall(r"^[✓✗] (\S+): (\d+) passed, (\d+) failed$", summary, re.M)
+    clean = {name for name, passed, failed in lines if int(passed) > 0 and int(failed) == 0}
     return Outcome(
-        [name for mark, name in required if mark == "✓"],
-        [name for mark, name in required if mark == "✗"],
-        unscored,
+        [name for name in required if name in clean],
+        [name for name in required if name not in clean],
+        re.findall(r"^  ([✓✗] \S+) \(.*\)$", summary, re.M),
+        list(warnings),
     )
 
 
 def report(revision: str, outcome: Outcome) -> Outcome:
-    """One line for the set, one for each failure, one for what is not scored."""
+    """One line for the set, then what failed, what is not scored and what was warned of."""
     total = len(outcome.passed) + len(outcome.failed)
     print(f"{revision}: {len(outcome.passed)} of {total} required scenarios pass")
     for name in outcome.failed:
         print(f"  ✗ {name}")
     if outcome.unscored:
         print(f"  not scored: {', '.join(outcome.unscored)}")
+    for warning in outcome.warnings:
+        print(f"  warning: {warning}")
     return outcome
 
 
