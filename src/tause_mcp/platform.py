@@ -1,0 +1,261 @@
+"""The open house: settings, backends and services of one process, and the pipeline over them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tause_mcp import log, urls
+from tause_mcp.auth import Door, Verifier, door, key_caller, local_caller, mint, open_verifier
+from tause_mcp.binding import Bound
+from tause_mcp.capability import Capability
+from tause_mcp.catalog import Catalog, load
+from tause_mcp.database import Database, TenantDatabase, open_database
+from tause_mcp.errors import Misconfigured, NotFound
+from tause_mcp.events import EventBus
+from tause_mcp.idempotency import StoredIdempotency
+from tause_mcp.limits import TenantLimits
+from tause_mcp.migrations import database_url, migrated
+from tause_mcp.operation import Operation
+from tause_mcp.pipeline import Invocation, Pipeline
+from tause_mcp.sealing import Seal, secret_file
+from tause_mcp.services.access import StoredIdentities
+from tause_mcp.services.approvals import ApprovalGate, Approvals, Means, Record, tenant_of
+from tause_mcp.services.audit import ChainedTrail
+from tause_mcp.services.catalog.search import Entry, Index
+from tause_mcp.services.storage import Storage
+from tause_mcp.services.tenants import TenantDirectory, UsageMeter
+from tause_mcp.settings import Settings
+from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
+
+_log = log.get("platform")
+
+
+class _Credentials:
+    """`capability.Credentials` over the verifier of this process."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    def mint(self, tenant: TenantId) -> tuple[str, str, bytes]:
+        minted = mint(tenant, self._verifier.pepper)
+        return minted.id, minted.text, minted.digest
+
+    def changed(self, tenant: TenantId, credential: str | None = None) -> None:
+        self._verifier.forget()
+
+
+@dataclass
+class Platform:
+    """One process's open house. Made by `open_platform`; closed with it."""
+
+    settings: Settings
+    catalog: Catalog
+    database: Database
+    backends: Mapping[str, Any]
+    seal: Seal
+    events: EventBus
+    directory: TenantDirectory
+    usage: UsageMeter
+    audit: ChainedTrail
+    identities: StoredIdentities
+    verifier: Verifier
+    public_url: str
+    local_paths: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        tools = self.catalog.tools.values()
+        words = {c.name: f"{c.words} {c.about}" for c in self.catalog.capabilities}
+        self.index = Index(
+            Entry(o.name, o.title, o.description, words[o.capability]) for o in tools
+        )
+        self.credentials = _Credentials(self.verifier)
+        gate = ApprovalGate(self.database, self.settings, self.approval_url, self._ceiling)
+        self.pipeline = Pipeline(
+            tenants=self.directory,
+            limits=TenantLimits(self.directory),
+            approvals=gate,
+            idempotency=StoredIdempotency(self.database),
+            audit=self.audit,
+            meter=self.usage,
+            binder=self,
+            deadline=self.settings.deadline,
+        )
+
+    # pipeline.Binder
+
+    def database_of(self, tenant: TenantId) -> TenantDatabase:
+        return TenantDatabase(self.database, tenant)
+
+    def bind(
+        self, call: Invocation, operation: Operation, database: TenantDatabase
+    ) -> dict[str, Any]:
+        """The injected parameters of one call."""
+        if not operation.wants:
+            return {}
+        bound = Bound(self, call, operation, database)
+        return {name: bound.service(kind) for name, kind in operation.wants}
+
+    def binding(self, caller: Caller, operation: Operation) -> Bound:
+        """A binding outside a call of its own: for spilling a result and for routes."""
+        return Bound(self, Invocation(caller, {}), operation, self.database_of(caller.tenant))
+
+    async def spill(self, call: Invocation, operation: Operation, text: bytes) -> dict[str, Any]:
+        """Keep a large result as an object of the tenant."""
+        bound = self.binding(call.caller, operation)
+        return await bound.service(Storage).keep_result(operation.name, text)
+
+    async def _ceiling(self, tenant: TenantId, currency: str) -> int | None:
+        return await self.directory.limit(tenant, f"approval_ceiling_{currency.lower()}")
+
+    def approval_url(self, tenant: TenantId, approval_id: str) -> str:
+        return f"{self.public_url}/approvals/{approval_id}"
+
+    async def verify(self, token: str, door_tenant: TenantId | None = None) -> Caller:
+        """Who holds this token, at the plain door or a tenant's.
+
+        Raises:
+            Unauthenticated: in one text, whatever the reason.
+        """
+        return await self.verifier.verify(token, self.door(door_tenant))
+
+    def door(self, tenant: TenantId | None) -> Door:
+        """The plain door, or a tenant's: each is its own protected resource."""
+        path = "/mcp" if tenant is None else f"/t/{tenant}/mcp"
+        return door(f"{self.public_url}{path}", tenant)
+
+    async def local(self, tenant: str | None, role: str) -> Caller:
+        """The person on stdio: whom `TAUSE_API_KEY` stands for, else a role of the local tenant."""
+        if self.settings.api_key:
+            return await key_caller(self.settings.api_key, self.verifier.verify, self.door(None))
+        named = tenant_id(tenant or self.settings.tenant)
+        try:
+            await self.directory.require_active(named)
+        except NotFound:
+            raise Misconfigured(
+                f"no tenant {named!r}: make it with `tause-mcp tenants create {named}`"
+            ) from None
+        return local_caller(named, role)
+
+    def issue(self, tenant: TenantId, subject: str, scopes: Scopes, ttl: float) -> str:
+        """A token of this installation for the plain door."""
+        audience = self.door(None).audience
+        return self.verifier.keyring.issue(tenant, subject, sorted(scopes.granted), audience, ttl)
+
+    async def answer(
+        self, approval_id: str, approve: bool, by: Caller | str, means: Means
+    ) -> Record:
+        """Record a person's answer to an approval, in the tenant's audit chain too."""
+        tenant = tenant_of(approval_id)
+        if tenant is None:
+            raise NotFound("no such approval")
+        database = self.database_of(tenant)
+        database.trailers.append(self.audit.answered(tenant, approval_id, approve, by, means))
+        return await Approvals(database).answer(approval_id, approve, by, means)
+
+    async def ready(self) -> list[str]:
+        """What is failing now; empty when this process can serve."""
+        failing = []
+        parts = {"database": self.database, **self.backends}
+        for name, part in parts.items():
+            check = getattr(part, "check", None)
+            try:
+                async with asyncio.timeout(2):
+                    if check is not None:
+                        await check()
+            except Exception as error:  # any failure of a part is the same news
+                _log.warning("not_ready", part=name, error=type(error).__name__)
+                failing.append(name)
+        return failing
+
+
+@asynccontextmanager
+async def open_platform(
+    settings: Settings, *, public_url: str = "", catalog: Catalog | None = None
+) -> AsyncIterator[Platform]:
+    """Open every backend, migrate when that is safe, and start the background work."""
+    catalog = load() if catalog is None else catalog
+    for problem in catalog.problems:
+        _log.warning("plugin_left_out", problem=problem)
+    await migrated(settings)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(database_url(settings)))
+        backends = {
+            c.name: await stack.enter_async_context(_backend(c, settings, catalog))
+            for c in catalog.capabilities
+            if c.backends is not None
+        }
+        platform = await _assembled(settings, catalog, database, backends, public_url)
+        await platform.directory.ensure_root()
+        stack.push_async_callback(platform.usage.flush)
+        await stack.enter_async_context(_background(platform))
+        yield platform
+
+
+async def _assembled(
+    settings: Settings,
+    catalog: Catalog,
+    database: Database,
+    backends: Mapping[str, Any],
+    public_url: str,
+) -> Platform:
+    home = settings.at_home("")
+    url = (settings.public_url or public_url or "http://127.0.0.1:8765").rstrip("/")
+    directory = TenantDirectory(database)
+    identities = StoredIdentities(database)
+    return Platform(
+        settings=settings,
+        catalog=catalog,
+        database=database,
+        backends=backends,
+        seal=Seal(secret_file(home / "secret")),
+        events=EventBus(),
+        directory=directory,
+        usage=UsageMeter(database),
+        audit=ChainedTrail(),
+        identities=identities,
+        verifier=open_verifier(settings, identities, issuer=url),
+        public_url=url,
+    )
+
+
+def _backend(capability: Capability, settings: Settings, catalog: Catalog) -> Any:
+    assert capability.backends is not None
+    plugged = catalog.plugins.get("tause_mcp.backends", {})
+    prefix = f"{capability.name}."
+    added = {n.removeprefix(prefix): f for n, f in plugged.items() if n.startswith(prefix)}
+    url = capability.backends.default(settings)
+    return urls.choose(url, {**capability.backends.factories, **added}, capability.name)(url)
+
+
+@asynccontextmanager
+async def _background(platform: Platform) -> AsyncIterator[None]:
+    """Supervised work beside the calls: usage, and what capabilities declare."""
+    works: list[Callable[[Any], Awaitable[None]]] = [_flush_usage]
+    works += [c.background for c in platform.catalog.capabilities if c.background]
+    tasks = [asyncio.create_task(_supervised(work, platform)) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _supervised(work: Callable[[Any], Awaitable[None]], platform: Platform) -> None:
+    """Run it again a moment after it fails; its failure never ends the server."""
+    while True:
+        try:
+            await work(platform)
+            return
+        except Exception:  # whatever it was: log it, wait, go on
+            _log.exception("background_failed", work=getattr(work, "__qualname__", "?"))
+            await asyncio.sleep(5)
+
+
+async def _flush_usage(platform: Platform) -> None:
+    while True:
+        await asyncio.sleep(2)
+        await platform.usage.flush()
