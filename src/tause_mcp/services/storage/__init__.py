@@ -1,0 +1,1 @@
+"""Objects kept for one tenant."""
