@@ -32,6 +32,9 @@ class ObjectStore(Protocol):
     async def write(self, name: str, body: Body) -> None:
         """Store `body` atomically and durably: after a failure nothing of it can be read."""
 
+    async def copy(self, source: str, name: str) -> None:
+        """Store under `name` what `source` holds, as durably as `write`."""
+
     def read(self, name: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Bytes `start` up to, not including, `end`, in bounded chunks; past the end is empty."""
 

@@ -123,9 +123,12 @@ class CloudStore:
                 max_concurrency=PARALLEL,
             )
 
-    async def read(
-        self, name: str, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[bytes]:
+    async def copy(self, source: str, name: str) -> None:
+        """Copy inside the bucket."""
+        with _told(reading=True):
+            await self._api.copy_async(self._store, named(source), named(name))
+
+    async def read(self, name: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Ranged requests of at most `CHUNK` each, so that none outlives its time limit."""
         named(name)
         while end is None or start < end:
