@@ -196,6 +196,8 @@ class Tool:
     """The result holds a secret: shown once, never stored for a repeated idempotency key."""
     open_result: bool = False
     """The result has no fixed shape, or may be stored and previewed when over 24 KiB."""
+    forwards: bool = False
+    """It runs another tool through the pipeline: consent, idempotency and audit are the target's."""
     since: str = "2024-11-05"
     """The oldest protocol revision it serves."""
     stable: bool = True

@@ -143,7 +143,7 @@ def _refuse_clash(given: Capability, capabilities: list[Capability]) -> None:
         if known.name == given.name:
             raise ValueError(f"the capability name {given.name!r} is taken")
         for kind, of in ((Tool, "name"), (Resource, "path"), (Prompt, "name"), (Route, "path")):
-            taken = {getattr(v, of) for v in known.declared(kind)}  # type: ignore[type-abstract]
+            taken = {getattr(v, of) for v in known.declared(kind)}
             if clash := taken & {getattr(v, of) for v in given.declared(kind)}:
                 raise ValueError(
                     f"{kind.__name__.lower()} {min(clash)!r} is taken by {known.name!r}"

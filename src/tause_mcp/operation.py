@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from tause_mcp.capability import Ask, Call, Hints, Pages, PartOf, Prompt, Resource, Tool
+from tause_mcp.capability import READ, Ask, Call, Hints, Pages, PartOf, Prompt, Resource, Tool
 from tause_mcp.errors import Invalid
 from tause_mcp.tenancy import Caller
 
@@ -180,6 +180,14 @@ class Operation:
     @cached_property
     def secret(self) -> bool:
         return isinstance(self.declared, Tool) and self.declared.secret
+
+    @cached_property
+    def forwards(self) -> bool:
+        return isinstance(self.declared, Tool) and self.declared.forwards
+
+    @cached_property
+    def local_only(self) -> tuple[str, ...]:
+        return self.declared.local_only if isinstance(self.declared, Tool) else ()
 
     @cached_property
     def open_result(self) -> bool:

@@ -217,10 +217,11 @@ class Pipeline:
         if not depth_within(call.arguments):
             raise Invalid(f"the arguments nest deeper than {MAX_DEPTH} levels")
         arguments = operation.inputs.read(call.arguments)
+        _refuse_local(operation, call)
         caller = call.caller
         caller.require(operation.scope, operation.part_of(arguments))
         await self.tenants.require_active(caller.tenant)
-        if not operation.writes:
+        if operation.forwards or not operation.writes:
             await self.limits.admit(caller, operation)
             return await self._work(operation, call, arguments, self.binder.database(caller.tenant))
         return await self._change(operation, call, arguments)
@@ -319,6 +320,13 @@ class Pipeline:
             exc_info=error,
         )
         return Crash(reference)
+
+
+def _refuse_local(operation: Operation, call: Invocation) -> None:
+    """Files of the person's machine are reached over stdio only."""
+    for name in () if call.local else operation.local_only:
+        if name in call.arguments:
+            raise Invalid(f"{name}: works only over stdio, beside the files", field=name)
 
 
 async def _nothing(_: Any) -> None:
