@@ -81,6 +81,10 @@ class Binding(Protocol):
     @property
     def described(self) -> Described: ...
 
+    def database_of(self, tenant: TenantId) -> TenantDatabase:
+        """Another tenant's rows. The service first proves that the caller may reach it."""
+        ...
+
     def backend(self, capability: str) -> Any:
         """The open backend of a capability."""
         ...
@@ -220,6 +224,7 @@ class Resource:
     mime_type: str = "application/json"
     part: PartOf = None
     complete: Mapping[str, Function] = field(default_factory=dict)
+    """Argument -> `async def(service, typed: str, ...) -> list[str]`."""
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from tause_mcp.capability import Capability, Prompt, Resource, Route, Tool
-from tause_mcp.operation import Operation, compile_operation
+from tause_mcp.operation import Operation, compile_completion, compile_operation
 from tause_mcp.tenancy import Scopes
 
 BUILT_IN = ("tenants", "access", "approvals", "storage", "audit", "catalog")
@@ -61,6 +61,16 @@ class Catalog:
     @cached_property
     def prompts(self) -> Mapping[str, Operation]:
         return {o.name: o for o in sorted(self._compiled(Prompt), key=lambda o: o.name)}
+
+    @cached_property
+    def completions(self) -> Mapping[tuple[str, str], Operation]:
+        """(operation, argument) -> what suggests its values."""
+        known = frozenset(self.services)
+        return {
+            (o.name, argument): compile_completion(o, argument, fn, known)
+            for o in (*self.resources.values(), *self.prompts.values())
+            for argument, fn in getattr(o.declared, "complete", {}).items()
+        }
 
     @cached_property
     def routes(self) -> tuple[Route, ...]:

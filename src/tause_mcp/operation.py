@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, get_origin, is_typeddict
 
@@ -10,7 +10,18 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from tause_mcp.capability import READ, Ask, Call, Hints, Pages, PartOf, Prompt, Resource, Tool
+from tause_mcp.capability import (
+    READ,
+    Ask,
+    Call,
+    Function,
+    Hints,
+    Pages,
+    PartOf,
+    Prompt,
+    Resource,
+    Tool,
+)
 from tause_mcp.errors import Invalid
 from tause_mcp.tenancy import Caller
 
@@ -231,6 +242,22 @@ def compile_operation(
         outputs=Outputs(signature.return_annotation, relaxed=relaxed) if shown else None,
         wants=tuple(wants.items()),
         declared=declared,
+    )
+
+
+def compile_completion(
+    operation: Operation, argument: str, fn: Function, services: frozenset[type[Any]]
+) -> Operation:
+    """What suggests values of one argument: the operation's scope, through the same pipeline."""
+    wants, inputs = _split(inspect.signature(fn, eval_str=True), services | INJECTED)
+    return replace(
+        operation,
+        name=f"{operation.name}.{argument}",
+        kind="completion",
+        fn=fn,
+        part=None,
+        inputs=Inputs(argument, inputs),
+        wants=tuple(wants.items()),
     )
 
 

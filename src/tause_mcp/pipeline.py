@@ -160,7 +160,7 @@ class Binder(Protocol):
         self, call: Invocation, operation: Operation, database: TenantDatabase
     ) -> dict[str, Any]: ...
 
-    def database(self, tenant: TenantId) -> TenantDatabase: ...
+    def database_of(self, tenant: TenantId) -> TenantDatabase: ...
 
     async def spill(self, call: Invocation, operation: Operation, text: bytes) -> dict[str, Any]:
         """Store a large result; `{preview, key, size, url}`."""
@@ -223,7 +223,9 @@ class Pipeline:
         await self.tenants.require_active(caller.tenant)
         if operation.forwards or not operation.writes:
             await self.limits.admit(caller, operation)
-            return await self._work(operation, call, arguments, self.binder.database(caller.tenant))
+            return await self._work(
+                operation, call, arguments, self.binder.database_of(caller.tenant)
+            )
         return await self._change(operation, call, arguments)
 
     async def _change(
@@ -260,7 +262,7 @@ class Pipeline:
     ) -> Result:
         """The work, with its audit entry and idempotency mark in the same transaction."""
         caller, key = call.caller, call.idempotency_key
-        database = self.binder.database(caller.tenant)
+        database = self.binder.database_of(caller.tenant)
         database.trailers.append(self.audit.entry(call, operation, digest))
         if key:
             database.trailers.append(self.idempotency.mark(caller, key))
