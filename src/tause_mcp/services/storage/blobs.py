@@ -8,12 +8,12 @@ referring to is planned in the same transaction.
 
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
-from tause_mcp.database import TenantDatabase, Transaction, Work
+from tause_mcp.database import TenantDatabase, Transaction
 from tause_mcp.errors import TauseError, TooLarge, Unavailable
 from tause_mcp.services.storage import tables
 from tause_mcp.services.storage.backends import Body, ObjectStore
@@ -52,17 +52,12 @@ def in_row(body: bytes) -> Kept:
     return Kept(len(body), hashlib.sha256(body).hexdigest(), body=body)
 
 
-async def apart(database: TenantDatabase, work: Work[object]) -> None:
-    """A transaction beside the call's own: its audit entry waits for the change itself."""
-    trailers, database.trailers = database.trailers, []
-    try:
-        await database.write(work)
-    finally:
-        database.trailers = trailers
-
-
 class Blobs:
-    """Writes and forgets the blobs of one tenant."""
+    """Writes and forgets the blobs of one tenant.
+
+    `database` is the tenant's, apart from the call's own: its plans must commit before the change,
+    and the call's audit entry only with the change.
+    """
 
     def __init__(self, database: TenantDatabase, store: ObjectStore) -> None:
         self._database = database
@@ -80,11 +75,11 @@ class Blobs:
             TooLarge, Unavailable: nothing of it stays.
         """
         if isinstance(body, bytes):
-            _within(len(body), limit)
+            within(len(body), limit)
             return in_row(body) if len(body) <= INLINE else await self._write(body, limit)
         head, rest = await _head(body)
         if rest is None:
-            _within(len(head), limit)
+            within(len(head), limit)
             return in_row(head)
         return await self._write(_chained(head, rest), limit)
 
@@ -121,7 +116,7 @@ class Blobs:
     async def _plan(self) -> str:
         random = uuid4().hex
         blob = f"{self._folder}/{random[:2]}/{random[2:]}"
-        await apart(self._database, lambda tx: queue(tx, blob, now() + LEASE))
+        await self._database.write(lambda tx: queue(tx, blob, now() + LEASE))
         return blob
 
     async def postpone(self, blob: str, until: int) -> None:
@@ -131,7 +126,7 @@ class Blobs:
             if not await tx.run(tables.POSTPONE, named=blob, until=until):
                 raise Unavailable("this upload stood still for too long: start it again")
 
-        await apart(self._database, work)
+        await self._database.write(work)
 
     async def discard(self, blob: str | None) -> None:
         """The blob is not wanted after all: due at once. If that fails it is due soon anyway."""
@@ -170,10 +165,10 @@ class _Measure:
 
     def add(self, piece: bytes) -> None:
         self.size += len(piece)
-        _within(self.size, self._limit)
+        within(self.size, self._limit)
         self.digest.update(piece)
 
-    async def through(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def through(self, body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         async for piece in body:
             self.add(piece)
             if time.monotonic() - self._renewed > LEASE / 4e6:
@@ -182,14 +177,14 @@ class _Measure:
             yield piece
 
 
-def _within(size: int, limit: int) -> None:
+def within(size: int, limit: int) -> None:
+    """Raise `TooLarge` when `size` is over `limit`."""
     if size > limit:
         raise TooLarge(f"the object is larger than the {limit} bytes allowed here")
 
 
-async def _head(body: Body) -> tuple[bytes, AsyncIterator[bytes] | None]:
+async def _head(body: AsyncIterable[bytes]) -> tuple[bytes, AsyncIterator[bytes] | None]:
     """The first bytes of a stream, and the rest when it is longer than a row takes."""
-    assert not isinstance(body, bytes)
     rest = aiter(body)
     head = b""
     async for piece in rest:
