@@ -1,5 +1,6 @@
 """Identity at an HTTP door: a bearer JWT or API key, or 401 with where to learn more."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -35,6 +36,21 @@ async def logged_in(
             send, error.status, orjson.dumps({"error": error.code, "error_description": str(error)})
         )
     return None
+
+
+def still_holds(
+    platform: Platform, headers: Any, tenant: TenantId | None = None
+) -> Callable[[], Awaitable[bool]]:
+    """Asks again whether the credential of an open stream holds."""
+
+    async def holds() -> bool:
+        try:
+            await platform.verify(bearer(headers) or "", tenant)
+        except Unauthenticated:
+            return False
+        return True
+
+    return holds
 
 
 async def refuse(

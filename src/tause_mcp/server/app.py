@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from tause_mcp.catalog import Catalog
+from tause_mcp.errors import Misconfigured
 from tause_mcp.http.documents import documents
 from tause_mcp.http.guard import App, Guard, Receive, Scope, Send
-from tause_mcp.platform import Platform
+from tause_mcp.platform import Platform, open_platform
 from tause_mcp.server.build import Hook, build
 from tause_mcp.server.doors import Doors
 from tause_mcp.server.identity import View
 from tause_mcp.server.sse import SseDoor
+from tause_mcp.settings import Settings
 
 
 def routes_of(platform: Platform) -> Starlette:
@@ -25,42 +29,70 @@ def routes_of(platform: Platform) -> Starlette:
     return Starlette(routes=[*documents(platform), *declared])
 
 
-def http_app(
-    platform: Platform,
-    *,
-    stateless: bool = False,
-    sse: bool = False,
-    view: View | None = None,
-    hooks: tuple[Hook, ...] = (),
-    opened: Callable[[], None] = lambda: None,
-) -> App:
-    """The application over an open platform; `opened` is called once it takes requests."""
-    view = view or View()
-    server = build(platform, hooks=hooks)
-    doors = Doors(platform, server, stateless=stateless, view=view)
-    legacy = SseDoor(platform, server, view) if sse else None
-    rest: Any = routes_of(platform)
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How an HTTP process serves."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(doors, receive, send, opened)
-            return
+    stateless: bool = False
+    sse: bool = False
+    view: View = field(default_factory=View)
+    hooks: tuple[Hook, ...] = ()
+
+
+class HttpApp:
+    """Every door over an open platform."""
+
+    def __init__(self, platform: Platform, serving: Serving) -> None:
+        server = build(platform, hooks=serving.hooks)
+        self.doors = Doors(platform, server, stateless=serving.stateless, view=serving.view)
+        self._legacy = SseDoor(platform, server, serving.view) if serving.sse else None
+        self._rest: Any = routes_of(platform)
+        self.guarded = Guard(self._route, platform.settings, platform.public_url)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if path == "/mcp" or (path.startswith("/t/") and path.endswith("/mcp")):
-            await doors(scope, receive, send)
-        elif legacy is not None and (path == "/sse" or path.startswith("/messages/")):
-            await legacy(scope, receive, send)
+            await self.doors(scope, receive, send)
+        elif self._legacy is not None and (path == "/sse" or path.startswith("/messages/")):
+            await self._legacy(scope, receive, send)
         else:
-            await rest(scope, receive, send)
-
-    return Guard(app, platform.settings, platform.public_url)
+            await self._rest(scope, receive, send)
 
 
-async def _lifespan(doors: Doors, receive: Receive, send: Send, opened: Callable[[], None]) -> None:
-    async with AsyncExitStack() as stack:
+def application(
+    settings: Settings,
+    serving: Serving,
+    *,
+    public_url: str = "",
+    catalog: Catalog | None = None,
+    opened: Callable[[Platform], None] = lambda _: None,
+) -> App:
+    """An ASGI application that opens the platform in its lifespan and then serves every door.
+
+    `opened` is called with the open platform before the first request is taken.
+    """
+    inner: App | None = None
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal inner
+        if scope["type"] != "lifespan":
+            assert inner is not None, "the server runs the lifespan first"
+            await inner(scope, receive, send)
+            return
         await receive()
-        await stack.enter_async_context(doors.running())
-        opened()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-    await send({"type": "lifespan.shutdown.complete"})
+        async with AsyncExitStack() as stack:
+            try:
+                opening = open_platform(settings, public_url=public_url, catalog=catalog)
+                platform = await stack.enter_async_context(opening)
+                http = HttpApp(platform, serving)
+                await stack.enter_async_context(http.doors.running())
+                inner = http.guarded
+                opened(platform)
+            except Misconfigured as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return app

@@ -16,9 +16,9 @@ from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from tause_mcp.errors import Invalid, Unauthenticated
+from tause_mcp.errors import Invalid
 from tause_mcp.http.guard import Receive, Scope, Send, answer
-from tause_mcp.http.login import bearer, logged_in
+from tause_mcp.http.login import logged_in, still_holds
 from tause_mcp.platform import Platform
 from tause_mcp.server.identity import SCOPE_KEY, Identity, View
 from tause_mcp.tenancy import Caller, TenantId, tenant_id
@@ -51,27 +51,22 @@ class Doors:
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tenant = self._tenant(scope["path"])
-        if tenant is False:
+        try:
+            tenant = door_of(scope["path"])
+        except Invalid:
             await answer(send, 404, b'{"error":"not_found"}')
             return
-        caller = await logged_in(self._platform, scope["headers"], send, tenant)
+        headers = scope["headers"]
+        caller = await logged_in(self._platform, headers, send, tenant)
         if caller is None:
             return
-        view = self._asked(scope["query_string"])
         scope[SCOPE_KEY] = Identity(
-            caller, view, tenant is not None, self._holds(scope["headers"], tenant)
+            caller,
+            self._asked(scope["query_string"]),
+            tenant_door=tenant is not None,
+            holds=still_holds(self._platform, headers, tenant),
         )
         await self._serve(scope, receive, send, caller)
-
-    def _tenant(self, path: str) -> TenantId | None | bool:
-        """The door's tenant; None on the plain door, False where there is no door."""
-        if path == "/mcp":
-            return None
-        try:
-            return tenant_id(path.removeprefix("/t/").removesuffix("/mcp"))
-        except Invalid:
-            return False
 
     def _asked(self, query: bytes) -> View:
         if not query:
@@ -82,16 +77,6 @@ class Doors:
         return View(
             tuple(names) if names else self._view.toolsets, read_only or self._view.read_only
         )
-
-    def _holds(self, headers: Any, tenant: TenantId | None) -> Any:
-        async def holds() -> bool:
-            try:
-                await self._platform.verify(bearer(headers) or "", tenant)
-            except Unauthenticated:
-                return False
-            return True
-
-        return holds
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
         version = method = name = b""
@@ -117,12 +102,18 @@ class Doors:
         await manager.handle_request(scope, receive, send)
 
 
+def door_of(path: str) -> TenantId | None:
+    """The tenant that a door's path names; None on the plain door, `Invalid` where there is none."""
+    if path == "/mcp":
+        return None
+    return tenant_id(path.removeprefix("/t/").removesuffix("/mcp"))
+
+
 def session_user(caller: Caller) -> AuthenticatedUser:
     """Who a 2025 session belongs to. The SDK compares client, issuer and subject and knows no
     tenant, so the whole principal, tenant included, is folded into them."""
-    return AuthenticatedUser(
-        AccessToken(token="-", client_id=caller.principal, scopes=[], subject=caller.subject)
-    )
+    told = {"token": "-", "client_id": caller.principal, "subject": caller.subject}
+    return AuthenticatedUser(AccessToken(scopes=[], **told))
 
 
 async def _peeked(receive: Receive, limit: int) -> tuple[Receive, bytes]:

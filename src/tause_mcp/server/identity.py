@@ -31,6 +31,8 @@ class Identity:
     """The door itself names the tenant: `tenant_id` is no argument here."""
     holds: Callable[[], Awaitable[bool]] | None = None
     """Whether the credential still holds; asked every few seconds while a stream is open."""
+    local: bool = False
+    """On stdio, beside the person's own files."""
 
     @property
     def toolsets(self) -> tuple[str, ...] | None:
@@ -39,10 +41,6 @@ class Identity:
         if own is None or asked is None:
             return asked if own is None else own
         return own if "all" in asked else tuple(t for t in asked if t in own or "all" in own)
-
-    @property
-    def local(self) -> bool:
-        return self.holds is None
 
 
 Identify = Callable[[Context], Identity]

@@ -7,7 +7,7 @@ from mcp.server.runner import serve_dual_era_loop
 from mcp.server.sse import SseServerTransport
 
 from tause_mcp.http.guard import Receive, Scope, Send, answer
-from tause_mcp.http.login import logged_in
+from tause_mcp.http.login import logged_in, still_holds
 from tause_mcp.platform import Platform
 from tause_mcp.server.doors import session_user
 from tause_mcp.server.identity import SCOPE_KEY, Identity, View
@@ -28,10 +28,7 @@ class SseDoor:
         caller = await logged_in(self._platform, scope["headers"], send)
         if caller is None:
             return
-
-        async def holds() -> bool:
-            return caller.expires_at is None
-
+        holds = still_holds(self._platform, scope["headers"])
         scope[SCOPE_KEY] = Identity(caller, self._view, holds=holds)
         scope["user"] = session_user(caller)
         if scope["path"] != "/sse":

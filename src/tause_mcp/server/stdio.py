@@ -22,7 +22,7 @@ async def serve_stdio(
     `legacy` never answers `server/discover`: some hosts probe it and then handshake, which the
     era lock of a stream refuses.
     """
-    identity = Identity(caller, view)
+    identity = Identity(caller, view, local=True)
     server: Server[Any] = build(platform, lambda _: identity)
     options = server.create_initialization_options()
     loop = serve_loop if protocol == "legacy" else serve_dual_era_loop
