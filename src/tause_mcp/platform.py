@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tause_mcp import log, urls
@@ -127,6 +128,14 @@ class Bound:
         return self._platform.events
 
     @property
+    def public_url(self) -> str:
+        return self._platform.public_url
+
+    @property
+    def local_paths(self) -> tuple[Path, ...]:
+        return tuple(map(Path, self._platform.allowed_paths)) if self.call.local else ()
+
+    @property
     def described(self) -> Described:
         return Described(self._platform, self.call.caller)
 
@@ -180,6 +189,8 @@ class Platform:
     identities: StoredIdentities
     verifier: Verifier
     public_url: str
+    allowed_paths: tuple[str, ...] = ()
+    """Folders whose files a local person's calls may read and write (`--allow-path`)."""
 
     def __post_init__(self) -> None:
         tools = self.catalog.tools.values()

@@ -76,11 +76,6 @@ async def store(storage_url: str) -> AsyncIterator[ObjectStore]:
         yield opened
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def s3_url(port: int, *, prefix: str, bucket: str = "objects") -> str:
     return (
         f"s3://{bucket}/{prefix}?endpoint=http://127.0.0.1:{port}&region=us-east-1"
