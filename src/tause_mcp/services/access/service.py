@@ -256,7 +256,6 @@ def _until(now: int, expires_in: int | None) -> int | None:
     return None if expires_in is None else now + expires_in * times.SECOND
 
 
-
 def _no_role(field: str) -> NotFound:
     return NotFound("no such role: access_list_roles names them", field=field)
 
