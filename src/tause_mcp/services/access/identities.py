@@ -101,9 +101,7 @@ class StoredIdentities:
         return await self._database.write(None, work)
 
 
-async def _given(
-    tx: Transaction, tenant: TenantId, issuer: str, subject: str
-) -> frozenset[str]:
+async def _given(tx: Transaction, tenant: TenantId, issuer: str, subject: str) -> frozenset[str]:
     """The scopes of the roles that a principal of the tenant was given in it."""
     rows = await tx.all(
         tables.ASSIGNED,

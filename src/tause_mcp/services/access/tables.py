@@ -63,9 +63,7 @@ _before: sa.BindParameter[int] = sa.bindparam("before", type_=sa.BigInteger)
 _before_id: sa.BindParameter[str] = sa.bindparam("before_id", type_=sa.Text)
 _most: sa.BindParameter[int] = sa.bindparam("most", type_=sa.Integer)
 _lasting = sa.or_(_a.expires_at.is_(None), _a.expires_at > _now)
-_active = sa.and_(
-    _k.revoked_at.is_(None), sa.or_(_k.expires_at.is_(None), _k.expires_at > _now)
-)
+_active = sa.and_(_k.revoked_at.is_(None), sa.or_(_k.expires_at.is_(None), _k.expires_at > _now))
 
 # --- keys -----------------------------------------------------------------------------------
 
