@@ -41,7 +41,12 @@ def checked(scopes: Iterable[str]) -> frozenset[str]:
             )
     if sum(map(len, given)) > MOST_TEXT:
         raise Invalid(f"scopes: at most {MOST_TEXT} characters together", field="scopes")
-    return frozenset(scope.removesuffix(":*") if scope.count(":") > 1 else scope for scope in given)
+    return frozenset(_spelled(scope) for scope in given)
+
+
+def _spelled(scope: str) -> str:
+    capability, action, part = scope_parts(scope)
+    return f"{capability}:{action}" if part == "*" else f"{capability}:{action}:{part}"
 
 
 def strong(scopes: Iterable[str]) -> bool:
