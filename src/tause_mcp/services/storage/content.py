@@ -27,7 +27,9 @@ def encode(content: Any, encoding: Encoding) -> bytes:
     if encoding == "json":
         return _json(content)
     if not isinstance(content, str):
-        raise Invalid(f"content is a string unless encoding is json, not {encoding}", field="content")
+        raise Invalid(
+            f"content is a string unless encoding is json, not {encoding}", field="content"
+        )
     if encoding == "base64":
         try:
             return base64.b64decode(content.encode("ascii"), validate=True)
@@ -64,7 +66,9 @@ def decode(body: bytes, encoding: Encoding | None, *, whole: bool) -> tuple[Any,
         try:
             return orjson.loads(body), "json", len(body)
         except orjson.JSONDecodeError:
-            raise Invalid("this object is not JSON: ask for utf-8 or base64", field="encoding") from None
+            raise Invalid(
+                "this object is not JSON: ask for utf-8 or base64", field="encoding"
+            ) from None
     if encoding == "base64":
         return _base64(body)
     text, used = _text(body, whole=whole)

@@ -47,7 +47,8 @@ class LocalFiles:
         """The allowed folder and the names below it that lead to `path`, links resolved."""
         if not self._allowed:
             raise Forbidden(
-                "no folder is allowed: start the server on stdio with --allow-path DIR", field="path"
+                "no folder is allowed: start the server on stdio with --allow-path DIR",
+                field="path",
             )
         if not path or "\0" in path:
             raise Invalid("path is not a file name", field="path")
@@ -133,9 +134,7 @@ class _Target:
     def publish(self) -> None:
         with _told():
             os.fsync(self._handle)
-            os.replace(
-                self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder
-            )
+            os.replace(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             os.fsync(self._folder)
 
     def close(self) -> None:

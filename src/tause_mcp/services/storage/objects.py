@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NotRequired, TypedDict
+
+from tause_mcp.times import iso
 
 
 class ObjectInfo(TypedDict):
@@ -77,9 +78,3 @@ class Reading:
     async def whole(self) -> bytes:
         """Everything that is left, in one piece."""
         return b"".join([chunk async for chunk in self.chunks])
-
-
-def iso(microseconds: int) -> str:
-    """Epoch microseconds as ISO 8601 UTC."""
-    moment = datetime.fromtimestamp(microseconds / 1_000_000, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

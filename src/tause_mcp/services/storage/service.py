@@ -7,13 +7,14 @@ removal of what it referred to before: whatever dies in the middle, the old obje
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from mimetypes import MimeTypes
+from typing import Any
 from uuid import uuid4
 
 from tause_mcp.database import TenantDatabase, Transaction, Work
 from tause_mcp.errors import NotFound, QuotaExceeded, Unavailable
 from tause_mcp.services.storage import tables
 from tause_mcp.services.storage.backends import BlobGone, Body
-from tause_mcp.services.storage.blobs import INLINE, Blobs, Kept, adopt, now, retire, within
+from tause_mcp.services.storage.blobs import INLINE, Blobs, Kept, adopt, retire, within
 from tause_mcp.services.storage.keys import (
     AFTER,
     check_conditions,
@@ -23,7 +24,10 @@ from tause_mcp.services.storage.keys import (
     parse_range,
 )
 from tause_mcp.services.storage.objects import Reading, StoredObject, Usage
+from tause_mcp.times import now
 
+PREVIEW = 4096
+"""Bytes of a kept result that are shown at once."""
 OCTETS = "application/octet-stream"
 _TYPES = MimeTypes()
 """The types that Python itself knows: the same on every machine."""
@@ -56,12 +60,14 @@ class Storage:
         limit: Callable[[], int | None] = lambda: None,
         max_object: int = 5 << 30,
         changed: Callable[[str], None] = lambda key: None,
+        link: Callable[[str], str] = lambda key: "",
     ) -> None:
         self._database = database
         self.blobs = blobs
         self._limit = limit
         self.max_object = max_object
         self._changed = changed
+        self._link = link
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -72,9 +78,7 @@ class Storage:
             raise _absent()
         return StoredObject.of(row)
 
-    async def open(
-        self, key: str, span: str | None = None, *, most: int | None = None
-    ) -> Reading:
+    async def open(self, key: str, span: str | None = None, *, most: int | None = None) -> Reading:
         """Start to read an object, or the range `span` of it, up to `most` bytes.
 
         Raises:
@@ -119,7 +123,8 @@ class Storage:
     async def usage(self) -> Usage:
         """What is kept, and how much may be."""
         row = await self._database.first(tables.USAGE)
-        return Usage(*(row or (0, 0, 0)), limit=self._limit())
+        kept, objects, reserved = row or (0, 0, 0)
+        return Usage(kept, objects, reserved, self._limit())
 
     # --- changing ---------------------------------------------------------------------------
 
@@ -140,9 +145,7 @@ class Storage:
         Raises:
             Invalid, PreconditionFailed, TooLarge, QuotaExceeded, Unavailable: nothing changed.
         """
-        kept = await self.stage(
-            key, body, conditions=conditions, size=size, max_bytes=max_bytes
-        )
+        kept = await self.stage(key, body, conditions=conditions, size=size, max_bytes=max_bytes)
         return await self.commit(key, kept, content_type=content_type, conditions=conditions)
 
     async def stage(
@@ -263,10 +266,15 @@ class Storage:
             destination, kept, content_type=found.content_type, conditions=conditions
         )
 
-    async def keep(self, name: str, text: bytes) -> StoredObject:
-        """Keep a result that is too large to be shown, under a key of its own."""
+    async def keep_result(self, name: str, text: bytes) -> dict[str, Any]:
+        """Keep a result of tool `name` that is too large to be shown: `{preview, key, size, url}`.
+
+        `storage_get` with `range` reads on; the link reads it without a login for an hour.
+        """
         key = f"results/{name}/{uuid4().hex}.json"
-        return await self.put(key, text, content_type="application/json")
+        stored = await self.put(key, text, content_type="application/json")
+        preview = text[:PREVIEW].decode(errors="ignore")
+        return {"preview": preview, "key": key, "size": stored.size, "url": self._link(key)}
 
     async def erase(self) -> int:
         """Remove everything of the tenant, for good; the number of objects that were there."""
@@ -294,9 +302,7 @@ async def lock_usage(tx: Transaction) -> tuple[int, int, int]:
 
 
 async def _charge(tx: Transaction, size: int, objects: int, reserved: int) -> None:
-    await tx.run(
-        tables.CHANGE_USAGE, more_bytes=size, more_objects=objects, more_reserved=reserved
-    )
+    await tx.run(tables.CHANGE_USAGE, more_bytes=size, more_objects=objects, more_reserved=reserved)
 
 
 async def end_upload(tx: Transaction, upload: str) -> None:
@@ -330,9 +336,7 @@ async def _once(piece: bytes) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _after(
-    first: bytes, rest: AsyncIterator[bytes], size: int
-) -> AsyncIterator[bytes]:
+async def _after(first: bytes, rest: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
     """`first`, then `rest`; a blob that ends early is a failure, never a shorter object."""
     size -= len(first)
     yield first

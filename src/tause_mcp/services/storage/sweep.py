@@ -8,13 +8,14 @@ import time
 import anyio
 
 from tause_mcp import log
-from tause_mcp.database import Database, TenantDatabase, Transaction
+from tause_mcp.database import Database, Statement, TenantDatabase, Transaction
 from tause_mcp.errors import TauseError
 from tause_mcp.services.storage import tables
 from tause_mcp.services.storage.backends import ObjectStore
-from tause_mcp.services.storage.blobs import folder_of, now, queue
+from tause_mcp.services.storage.blobs import folder_of, queue
 from tause_mcp.services.storage.uploads import give_up
 from tause_mcp.tenancy import TenantId
+from tause_mcp.times import now
 
 EVERY = 15.0
 """Seconds between sweeps."""
@@ -69,10 +70,8 @@ class Sweep:
             ended += len(due)
         return ended
 
-    async def _due(self, statement: tables.Statement, until: int) -> list[tuple[str, str]]:
-        rows = await self._database.read(
-            None, lambda tx: tx.all(statement, now=until, count=BATCH)
-        )
+    async def _due(self, statement: Statement, until: int) -> list[tuple[str, str]]:
+        rows = await self._database.read(None, lambda tx: tx.all(statement, now=until, count=BATCH))
         return [(row[0], row[1]) for row in rows]
 
     async def _remove(self, tenant: TenantId, blob: str, until: int) -> bool:
@@ -103,7 +102,10 @@ class Sweep:
         database = TenantDatabase(self._database, tenant)
         strays: list[str] = []
         async for blob in self._store.names(f"{folder_of(tenant)}/"):
-            if blob.modified < before and await database.first(tables.HOLDS, blob=blob.name) is None:
+            if (
+                blob.modified < before
+                and await database.first(tables.HOLDS, blob=blob.name) is None
+            ):
                 strays.append(blob.name)
         if strays and await database.first(tables.USAGE) is not None:
             _log.warning("blobs without an object", count=len(strays))

@@ -121,7 +121,9 @@ CHANGE_USAGE = Statement(
 
 QUEUE = upsert(blob_trash, ("tenant_id", "blob"), ("due",))
 """Plan the removal of a blob; `claimed` is kept when the blob is already planned."""
-ADOPT = Statement(sa.delete(blob_trash).where(_t.tenant_id == TENANT, _t.blob == _BLOB, _t.claimed == 0))
+ADOPT = Statement(
+    sa.delete(blob_trash).where(_t.tenant_id == TENANT, _t.blob == _BLOB, _t.claimed == 0)
+)
 """Take a freshly written blob out of the trash; no row: the sweep was faster."""
 POSTPONE = Statement(
     sa.update(blob_trash)
@@ -152,7 +154,16 @@ QUEUE_ALL = Statement(
 REMOVE_ALL = Statement(sa.delete(objects).where(_o.tenant_id == TENANT))
 END_USAGE = Statement(sa.delete(storage_usage).where(_s.tenant_id == TENANT))
 
-_UPLOAD = (_u.id, _u.key, _u.length, _u.received, _u.content_type, _u.sha256, _u.expires_at, _u.done)
+_UPLOAD = (
+    _u.id,
+    _u.key,
+    _u.length,
+    _u.received,
+    _u.content_type,
+    _u.sha256,
+    _u.expires_at,
+    _u.done,
+)
 BEGIN_UPLOAD = Statement(sa.insert(uploads))
 UPLOAD = Statement(sa.select(*_UPLOAD).where(_u.tenant_id == TENANT, _u.id == _ID))
 UPLOADS = Statement(sa.select(_u.id).where(_u.tenant_id == TENANT))

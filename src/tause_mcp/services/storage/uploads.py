@@ -11,10 +11,11 @@ import anyio
 from tause_mcp.database import TenantDatabase, Transaction
 from tause_mcp.errors import Conflict, Invalid, NotFound, QuotaExceeded, TooLarge
 from tause_mcp.services.storage import tables
-from tause_mcp.services.storage.blobs import Blobs, Kept, adopt, now, retire
+from tause_mcp.services.storage.blobs import Blobs, Kept, adopt, retire
 from tause_mcp.services.storage.keys import check_key
 from tause_mcp.services.storage.objects import StoredObject
 from tause_mcp.services.storage.service import Storage, end_upload, lock_usage
+from tause_mcp.times import now
 
 PART = 4 << 20
 """Bytes of one part: at most this much of what arrived is lost by a kill."""
@@ -79,9 +80,7 @@ class Uploads:
             used = await lock_usage(tx)
             self._storage.fit(used[0] + used[2], length)
             await tx.run(tables.BEGIN_UPLOAD, **_columns(upload))
-            await tx.run(
-                tables.CHANGE_USAGE, more_bytes=0, more_objects=0, more_reserved=length
-            )
+            await tx.run(tables.CHANGE_USAGE, more_bytes=0, more_objects=0, more_reserved=length)
 
         await self._database.write(work)
         return upload
