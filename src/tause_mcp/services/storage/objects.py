@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from tause_mcp.times import iso
 
@@ -74,6 +76,8 @@ class Reading:
     start: int
     end: int
     chunks: AsyncIterator[bytes]
+    asked: int
+    """Bytes that were asked for: more than `end - start` when they were cut."""
 
     async def whole(self) -> bytes:
         """Everything that is left, in one piece."""

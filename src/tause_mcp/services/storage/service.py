@@ -91,12 +91,13 @@ class Storage:
                 raise _absent()
             found = StoredObject.of(row)
             start, end = (0, found.size) if span is None else parse_range(span, found.size)
+            asked = end - start
             end = end if most is None else min(end, start + most)
             try:
                 chunks = await self._chunks(found, row[7], start, end)
             except BlobGone:  # replaced between the row and its blob: look again
                 continue
-            return Reading(found, start, end, chunks)
+            return Reading(found, start, end, chunks, asked)
         raise Unavailable("the bytes of this object cannot be found: tell the operator")
 
     async def _chunks(
@@ -125,6 +126,11 @@ class Storage:
         row = await self._database.first(tables.USAGE)
         kept, objects, reserved = row or (0, 0, 0)
         return Usage(kept, objects, reserved, self._limit())
+
+    @staticmethod
+    def guessed(key: str) -> str | None:
+        """The content type that the key's ending suggests."""
+        return _TYPES.guess_type(key)[0]
 
     # --- changing ---------------------------------------------------------------------------
 
@@ -200,7 +206,7 @@ class Storage:
     ) -> StoredObject:
         """Make `key` refer to `kept`. `reserved` bytes were promised to it; `also` runs first."""
         check_key(key)
-        kind = content_type or _TYPES.guess_type(key)[0] or OCTETS
+        kind = content_type or self.guessed(key) or OCTETS
 
         async def work(tx: Transaction) -> StoredObject:
             if also is not None:
