@@ -161,11 +161,19 @@ class Uploads:
             return await self._storage.stat(upload.key)
         if not upload.complete:
             raise Conflict(f"the upload is only at byte {upload.received} of {upload.length}")
+        return await self.settle(upload, await self.assemble(upload))
+
+    async def assemble(self, upload: Upload) -> Kept:
+        """The whole of a complete upload in one; the upload is over when its sha256 is wrong."""
         kept = await self._blobs.keep(self._whole(upload), upload.length)
         if upload.sha256 and kept.sha256 != upload.sha256:
             await self._blobs.discard(kept.blob)
             await self.end(upload)
             raise WrongChecksum("the whole object does not have the announced sha256: begin again")
+        return kept
+
+    async def settle(self, upload: Upload, kept: Kept) -> StoredObject:
+        """One transaction: the object refers to `kept`, the parts go, the upload is done."""
 
         async def settled(tx: Transaction) -> None:
             if not await tx.run(tables.FINISH, upload=upload.id):
