@@ -1,7 +1,8 @@
 """A bare SDK server with one tool: `python -m tests.conformance.bare --port P`.
 
 The baseline: what fails here too is the fixtures', the proxy's or the SDK's, and not the house's.
-It refuses whoever does not bring the key in `$TAUSE_HOME/key`.
+It refuses whoever does not bring the key in `$TAUSE_HOME/key`. To run it:
+`python -m tests.conformance.run --server "python -m tests.conformance.bare --port {port}"`.
 """
 
 import argparse

@@ -31,7 +31,7 @@ SETS = ("2026-07-28", "2025-11-25")
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / ".work" / "conformance"
 PACKAGE = WORK / "node_modules" / RUNNER
-SERVER = f"{shlex.quote(sys.executable)} -m tests.conformance.bare --port {{port}}"
+SERVER = f"{shlex.quote(sys.executable)} -m tests.conformance.server --port {{port}}"
 READY = 30.0  # seconds for a process to answer
 RUN = 300.0  # seconds for one requirement set
 

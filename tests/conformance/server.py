@@ -18,9 +18,7 @@ from tause_mcp.http.guard import App, Receive, Scope, Send
 from tause_mcp.platform import open_platform
 from tause_mcp.server.app import HttpApp, Serving
 from tause_mcp.settings import Settings
-from tause_mcp.tenancy import tenant_id
-
-TENANT = tenant_id("default")  # the first key's
+from tause_mcp.tenancy import ROOT
 
 
 class FixtureBus:
@@ -33,9 +31,9 @@ class FixtureBus:
         """Only lists change: no fixture updates a resource."""
         match event:
             case ToolsListChanged():
-                self._events.publish(TENANT, Event("tools"))
+                self._events.publish(ROOT, Event("tools"))
             case PromptsListChanged():
-                self._events.publish(TENANT, Event("prompts"))
+                self._events.publish(ROOT, Event("prompts"))
             case _:
                 raise NotImplementedError(type(event).__name__)
 
