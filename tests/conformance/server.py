@@ -47,10 +47,11 @@ async def serving(settings: Settings, url: str) -> AsyncIterator[App]:
     async with open_platform(settings, public_url=url) as platform:
         await house.first_key(platform)
         bus = FixtureBus(platform.events)
-        hook = Serving(hooks=(lambda server: fixtures.register(server, bus),))
+        hook = Serving(
+            hooks=(lambda server: fixtures.register(server, bus),),
+            streamed=frozenset(fixtures.STREAMED),
+        )
         http = HttpApp(platform, hook)
-        # The doors read from the catalogue which tools talk; the fixtures are not in it.
-        http.doors._long |= {name.encode() for name in fixtures.STREAMED}
         async with http.doors.running():
             yield http.guarded
 
