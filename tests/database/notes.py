@@ -22,12 +22,12 @@ INSERT = Statement(sa.insert(notes))
 PUT = upsert(notes, ("tenant_id", "name"), ("size",), notes.c.size)
 KEEP = upsert(notes, ("tenant_id", "name"), ())
 GET = Statement(sa.select(notes.c.name, notes.c.size).where(*_mine))
-LIST = Statement(
-    sa.select(notes.c.name).where(notes.c.tenant_id == TENANT).order_by(notes.c.name)
-)
+LIST = Statement(sa.select(notes.c.name).where(notes.c.tenant_id == TENANT).order_by(notes.c.name))
 GROW = Statement(sa.update(notes).where(*_mine).values(size=notes.c.size + 1))
 TAG = Statement(
-    sa.update(notes).where(notes.c.tenant_id == TENANT, notes.c.name.in_(["a", "b"])).values(tag="x")
+    sa.update(notes)
+    .where(notes.c.tenant_id == TENANT, notes.c.name.in_(["a", "b"]))
+    .values(tag="x")
 )
 UNTAG = Statement(sa.update(notes).where(notes.c.tenant_id == TENANT).values(tag=None))
 TAGGED = Statement(

@@ -30,9 +30,7 @@ async def test_a_failed_work_leaves_nothing(mine: TenantDatabase) -> None:
 async def test_a_failing_unit_does_not_touch_its_neighbours(mine: TenantDatabase) -> None:
     await mine.write(put("taken"))
     wanted = ["a", "taken", "b", "taken", "c"]
-    done = await asyncio.gather(
-        *(mine.write(put(name)) for name in wanted), return_exceptions=True
-    )
+    done = await asyncio.gather(*(mine.write(put(name)) for name in wanted), return_exceptions=True)
     assert [isinstance(answer, Exception) for answer in done] == [False, True, False, True, False]
     assert await mine.read(names) == ["a", "b", "c", "taken"]
 
@@ -137,9 +135,9 @@ async def test_a_read_cannot_write(mine: TenantDatabase) -> None:
 
 async def test_rows_outlive_the_process_that_wrote_them(url: str) -> None:
     async with open_database(url) as first:
-        await TenantDatabase(first, "ta").write(put("a"))  # type: ignore[arg-type]
+        await TenantDatabase(first, "ta").write(put("a"))
     async with open_database(url) as second:
-        assert await TenantDatabase(second, "ta").read(names) == ["a"]  # type: ignore[arg-type]
+        assert await TenantDatabase(second, "ta").read(names) == ["a"]
 
 
 async def test_a_cancelled_caller_holds_up_nobody(mine: TenantDatabase) -> None:
@@ -171,7 +169,7 @@ async def test_check_passes_on_a_database_that_may_be_written(database: Database
 
 async def test_after_the_end_every_call_is_refused(url: str) -> None:
     async with open_database(url) as opened:
-        mine = TenantDatabase(opened, "ta")  # type: ignore[arg-type]
+        mine = TenantDatabase(opened, "ta")
     for call in (mine.write(put("a")), mine.read(names), mine.first(GET, of="a"), opened.check()):
         with pytest.raises(Unavailable):
             await call

@@ -102,7 +102,9 @@ class Server:
                 return
             except RuntimeError:
                 time.sleep(0.05)
-        raise RuntimeError(f"PostgreSQL did not start: {(self._folder / 'log').read_text()[-2000:]}")
+        raise RuntimeError(
+            f"PostgreSQL did not start: {(self._folder / 'log').read_text()[-2000:]}"
+        )
 
     def stop(self) -> None:
         """Immediate shutdown, as a crash would look to its clients."""
