@@ -11,7 +11,6 @@ from tests.support import postgres
 from tause_mcp.database import TenantDatabase, Transaction, open_database
 from tause_mcp.database.postgres import PostgresDatabase, dsn_of, open_postgres
 from tause_mcp.errors import Invalid, Misconfigured, Unavailable
-from tause_mcp.tenancy import TenantId
 
 pytestmark = pytest.mark.anyio
 
