@@ -27,43 +27,60 @@ class Settings(BaseModel):
         description="Where the embedded database, objects, first key and generated secrets live (mode 0700).",
     )
     database_url: Secret = Field(
-        "", description="Rows: `sqlite:///path` or `postgresql+asyncpg://...`. Default: `tause.db` in the home."
+        "",
+        description="Rows: `sqlite:///path` or `postgresql+asyncpg://...`. Default: `tause.db` in the home.",
     )
     database_admin_url: Secret = Field(
-        "", description="A role that may migrate. Without it a pending migration on PostgreSQL refuses to start."
+        "",
+        description="A role that may migrate. Without it a pending migration on PostgreSQL refuses to start.",
     )
     storage_url: Secret = Field(
         "",
         description="Objects: `file:///path`, `memory://`, `s3://bucket`, `gs://bucket`, `az://container`. "
         "Default: `objects/` in the home.",
     )
-    tenant: str = Field("default", pattern=TENANT_ID_PATTERN, description="The tenant of a local session.")
-    api_key: Secret = Field("", description="Identity for stdio: the key decides tenant and scopes.")
+    tenant: str = Field(
+        "default", pattern=TENANT_ID_PATTERN, description="The tenant of a local session."
+    )
+    api_key: Secret = Field(
+        "", description="Identity for stdio: the key decides tenant and scopes."
+    )
     environment: Literal["development", "staging", "production"] = Field(
         "development", description="Named in configuration and logs."
     )
     public_url: str = Field(
-        "", description="The URL that callers use, also our token issuer. Default: the bound address."
+        "",
+        description="The URL that callers use, also our token issuer. Default: the bound address.",
     )
     allowed_hosts: str = Field(
-        "", description="Further `Host` values, comma separated; `name:*` for any port. Default: loopback only."
+        "",
+        description="Further `Host` values, comma separated; `name:*` for any port. Default: loopback only.",
     )
     allowed_origins: str = Field(
         "", description="Further `Origin` values, comma separated. Default: loopback only."
     )
     trusted_issuers: str = Field(
-        "", description="`issuer=jwks_url`, comma separated, or a JSON file of issuers; presets oidc, supabase, firebase."
+        "",
+        description="`issuer=jwks_url`, comma separated, or a JSON file of issuers; presets oidc, supabase, firebase.",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged, to stderr.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What is logged, to stderr."
+    )
     deadline: float = Field(60.0, gt=0, le=3600, description="Seconds a call may work.")
-    max_body: int = Field(4_194_304, ge=65_536, le=67_108_864, description="Bytes of one MCP request body.")
+    max_body: int = Field(
+        4_194_304, ge=65_536, le=67_108_864, description="Bytes of one MCP request body."
+    )
     max_upload: int = Field(5_368_709_120, ge=1, description="Bytes of one object.")
     max_streams: int = Field(
         64, ge=1, le=100_000, description="Open listening streams per tenant and process."
     )
-    approval_ttl: int = Field(3600, ge=60, le=604_800, description="Seconds an approval may be answered and used.")
+    approval_ttl: int = Field(
+        3600, ge=60, le=604_800, description="Seconds an approval may be answered and used."
+    )
     jwt_secret: Secret = Field(
-        "", alias="MCP_JWT_SECRET", description="Shared secret for HS tokens of an orchestrator, at least 32 bytes."
+        "",
+        alias="MCP_JWT_SECRET",
+        description="Shared secret for HS tokens of an orchestrator, at least 32 bytes.",
     )
     jwt_algorithm: Literal["HS256", "HS384", "HS512"] = Field(
         "HS256", alias="MCP_JWT_ALGORITHM", description="Algorithm of those tokens."
@@ -80,7 +97,9 @@ class Settings(BaseModel):
         values = {**_file(environ.get("TAUSE_SETTINGS", "")), **environ}
         known = names()
         _refuse_unknown(values, known)
-        given = {(cls.model_fields[f].alias or f): values[n] for n, f in known.items() if values.get(n)}
+        given = {
+            (cls.model_fields[f].alias or f): values[n] for n, f in known.items() if values.get(n)
+        }
         try:
             return cls.model_validate(given)
         except ValidationError as wrong:
@@ -140,5 +159,7 @@ def _file(path: str) -> dict[str, str]:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise Misconfigured(f"TAUSE_SETTINGS: cannot read the file: {error.strerror}") from None
-    pairs = (line.partition("=") for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    pairs = (
+        line.partition("=") for line in lines if line.strip() and not line.lstrip().startswith("#")
+    )
     return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}

@@ -1,0 +1,138 @@
+"""What a service sees of the database: transactions bound to its tenant."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
+
+from tause_mcp import urls
+from tause_mcp.database.statements import Statement
+from tause_mcp.tenancy import TenantId
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+
+class Transaction(Protocol):
+    """One open transaction. Rows are tuples in the order of the selected columns."""
+
+    async def all(self, statement: Statement, /, **values: Any) -> list[Row]:
+        """Every row."""
+        ...
+
+    async def first(self, statement: Statement, /, **values: Any) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    async def run(self, statement: Statement, /, **values: Any) -> int:
+        """Run a change; the number of rows it touched."""
+        ...
+
+
+Work = Callable[[Transaction], Awaitable[T]]
+
+
+class Database(Protocol):
+    """One database of the installation, shared by all tenants.
+
+    `tenant` is None only for the house itself (identity, sweeps), never for a tenant's call.
+    """
+
+    dialect: str
+
+    async def first(
+        self, tenant: TenantId | None, statement: Statement, /, **values: Any
+    ) -> Row | None:
+        """One read outside any transaction: the hot path."""
+        ...
+
+    async def read(self, tenant: TenantId | None, work: Work[T], *, long: bool = False) -> T:
+        """A consistent read; `long` ones leave the event loop free."""
+        ...
+
+    async def write(self, tenant: TenantId | None, work: Work[T]) -> T:
+        """A durable change: when this returns, it is committed.
+
+        Raises:
+            Unavailable: the database is down, full, read-only or locked too long; nothing changed.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Raise `Unavailable` unless the database answers and may be written."""
+        ...
+
+
+class TenantDatabase:
+    """The database as one call of one tenant sees it: every statement is bound to the tenant.
+
+    `trailers` run inside this call's first transaction that commits: the audit entry and the mark
+    of an idempotency key thus stand or fall with the change itself.
+    """
+
+    __slots__ = ("_database", "_tenant", "trailers")
+
+    def __init__(self, database: Database, tenant: TenantId) -> None:
+        self._database = database
+        self._tenant = tenant
+        self.trailers: list[Work[None]] = []
+
+    @property
+    def tenant(self) -> TenantId:
+        return self._tenant
+
+    async def first(self, statement: Statement, /, **values: Any) -> Row | None:
+        tenant = self._tenant
+        return await self._database.first(tenant, statement, tenant=tenant, **values)
+
+    async def read(self, work: Work[T], *, long: bool = False) -> T:
+        return await self._database.read(
+            self._tenant, lambda tx: work(_Bound(tx, self._tenant)), long=long
+        )
+
+    async def write(self, work: Work[T]) -> T:
+        trailers = self.trailers
+
+        async def whole(tx: Transaction) -> T:
+            bound = _Bound(tx, self._tenant)
+            result = await work(bound)
+            for trailer in trailers:
+                await trailer(bound)
+            return result
+
+        result = await self._database.write(self._tenant, whole)
+        self.trailers = []
+        return result
+
+
+class _Bound:
+    """A transaction that adds the tenant to every statement: `tenant` and column `tenant_id`."""
+
+    __slots__ = ("_tenant", "_tx")
+
+    def __init__(self, tx: Transaction, tenant: TenantId) -> None:
+        self._tx = tx
+        self._tenant = tenant
+
+    async def all(self, statement: Statement, /, **values: Any) -> list[Row]:
+        return await self._tx.all(statement, **values, tenant=self._tenant, tenant_id=self._tenant)
+
+    async def first(self, statement: Statement, /, **values: Any) -> Row | None:
+        return await self._tx.first(
+            statement, **values, tenant=self._tenant, tenant_id=self._tenant
+        )
+
+    async def run(self, statement: Statement, /, **values: Any) -> int:
+        return await self._tx.run(statement, **values, tenant=self._tenant, tenant_id=self._tenant)
+
+
+FACTORIES: dict[str, Any] = {
+    "sqlite": "tause_mcp.database.sqlite:open_sqlite",
+    "postgresql+asyncpg": "tause_mcp.database.postgres:open_postgres",
+    "postgresql": "tause_mcp.database.postgres:open_postgres",
+}
+
+
+def open_database(url: str) -> AbstractAsyncContextManager[Database]:
+    """`async with open_database(url) as database`, by scheme."""
+    opened: AbstractAsyncContextManager[Database] = urls.choose(url, FACTORIES, "database")(url)
+    return opened

@@ -1,0 +1,274 @@
+"""A declared tool, resource or prompt, compiled once: what it injects, validates and publishes."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, get_origin, is_typeddict
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from tause_mcp.capability import (
+    READ,
+    Ask,
+    Call,
+    Function,
+    Hints,
+    Pages,
+    PartOf,
+    Prompt,
+    Resource,
+    Tool,
+)
+from tause_mcp.errors import Invalid
+from tause_mcp.tenancy import Caller
+
+MAX_DEPTH = 32
+"""How deep the JSON of arguments may nest."""
+MAX_TEXT = 1_000_000
+"""Characters of a string argument that states no bound of its own."""
+MAX_ITEMS = 1000
+"""Items of a list or members of an object that states no bound of its own."""
+
+
+class PlainSchema(GenerateJsonSchema):
+    """JSON Schema without unions or nulls: optional means absent (hosts strip or choke on them)."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+def slim(schema: Any) -> Any:
+    """A schema without what no reader uses: generated titles; strings and lists get a bound."""
+    if isinstance(schema, list):
+        return [slim(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {k: slim(v) for k, v in schema.items() if not (k == "title" and isinstance(v, str))}
+    if isinstance(properties := schema.get("properties"), dict):
+        kept["properties"] = {name: slim(value) for name, value in properties.items()}
+    return kept
+
+
+def bounded(schema: Any) -> Any:
+    """The input schema with a bound on every string, list and number."""
+    if isinstance(schema, list):
+        return [bounded(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    told = {k: bounded(v) for k, v in schema.items()}
+    match told.get("type"):
+        case "string" if not {"enum", "const", "maxLength", "pattern"} & set(told):
+            told["maxLength"] = MAX_TEXT
+        case "array" if "maxItems" not in told:
+            told["maxItems"] = MAX_ITEMS
+        case "integer":
+            told.setdefault("minimum", -(2**53) + 1) if "exclusiveMinimum" not in told else None
+            told.setdefault("maximum", 2**53 - 1) if "exclusiveMaximum" not in told else None
+    return told
+
+
+def depth_within(value: Any, left: int = MAX_DEPTH) -> bool:
+    """Whether `value` nests no deeper than allowed; flat arguments cost almost nothing."""
+    if isinstance(value, dict):
+        return left > 0 and all(
+            depth_within(v, left - 1) for v in value.values() if isinstance(v, (dict, list))
+        )
+    if isinstance(value, list):
+        return left > 0 and all(
+            depth_within(v, left - 1) for v in value if isinstance(v, (dict, list))
+        )
+    return True
+
+
+class Inputs:
+    """The validated inputs of a function: strict, closed, bounded."""
+
+    def __init__(self, name: str, parameters: list[inspect.Parameter]) -> None:
+        fields: dict[str, Any] = {
+            p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters
+        }
+        self._model = create_model(
+            name,
+            __config__=ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True),
+            **fields,
+        )
+        self._validate = self._model.__pydantic_validator__.validate_python
+        schema = slim(self._model.model_json_schema(schema_generator=PlainSchema))
+        schema.pop("description", None)
+        self.schema: dict[str, Any] = bounded({"type": "object", "properties": {}, **schema})
+        self.names = frozenset(fields)
+
+    def read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Keyword arguments for the function.
+
+        Raises:
+            Invalid: naming the first field that is wrong, without echoing its value.
+        """
+        try:
+            return dict(self._validate(arguments).__dict__)
+        except ValidationError as wrong:
+            raise _told(wrong) from None
+
+
+def _told(wrong: ValidationError) -> Invalid:
+    errors = wrong.errors(include_url=False, include_input=False, include_context=False)
+    lines = []
+    for error in errors[:5]:
+        at = ".".join(map(str, error["loc"]))
+        text = (
+            "is not an argument of this tool"
+            if error["type"] == "extra_forbidden"
+            else error["msg"]
+        )
+        lines.append(f"{at[:80]}: {text[:300]}")
+    field = str(errors[0]["loc"][0])[:80] if errors[0]["loc"] else None
+    return Invalid("; ".join(lines), field=field)
+
+
+class Outputs:
+    """How a function's result becomes a JSON object, and the schema that says so."""
+
+    def __init__(self, annotation: Any, *, relaxed: bool) -> None:
+        self._plain = is_typeddict(annotation) or get_origin(annotation) is dict
+        self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        schema = slim(self._adapter.json_schema(schema_generator=PlainSchema, mode="serialization"))
+        self._wrapped = schema.get("type") != "object" and "$ref" not in schema
+        if self._wrapped:
+            schema = {"type": "object", "properties": {"result": schema}, "required": ["result"]}
+        schema.pop("description", None)
+        if relaxed:
+            schema.pop("required", None)
+        self.schema: dict[str, Any] = schema
+
+    def write(self, result: Any) -> dict[str, Any]:
+        if self._plain:
+            return result  # type: ignore[no-any-return]  # a TypedDict is its own JSON
+        told = self._adapter.dump_python(result, mode="json", exclude_none=True, by_alias=True)
+        return {"result": told} if self._wrapped else told
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that can be called, whatever the door: the pipeline runs nothing else."""
+
+    name: str
+    kind: str
+    capability: str
+    fn: Callable[..., Any]
+    title: str
+    description: str
+    scope: str
+    cost: int
+    hints: Hints
+    part: PartOf
+    consent: Ask | None
+    inputs: Inputs
+    outputs: Outputs | None
+    wants: tuple[tuple[str, type[Any]], ...]
+    declared: Tool | Resource | Prompt
+
+    @cached_property
+    def action(self) -> str:
+        return self.scope.split(":")[1]
+
+    @cached_property
+    def writes(self) -> bool:
+        return self.action != "read"
+
+    @cached_property
+    def long(self) -> bool:
+        """Whether it talks while it works: served as a stream."""
+        return any(kind is Call for _, kind in self.wants)
+
+    @cached_property
+    def secret(self) -> bool:
+        return isinstance(self.declared, Tool) and self.declared.secret
+
+    @cached_property
+    def forwards(self) -> bool:
+        return isinstance(self.declared, Tool) and self.declared.forwards
+
+    @cached_property
+    def local_only(self) -> tuple[str, ...]:
+        return self.declared.local_only if isinstance(self.declared, Tool) else ()
+
+    @cached_property
+    def open_result(self) -> bool:
+        return isinstance(self.declared, Tool) and self.declared.open_result
+
+    def part_of(self, arguments: Mapping[str, Any]) -> str | None:
+        if self.part is None:
+            return None
+        named = arguments.get(self.part) if isinstance(self.part, str) else self.part(arguments)
+        return named if isinstance(named, str) else None
+
+
+INJECTED: frozenset[type[Any]] = frozenset({Call, Pages, Caller})
+
+
+def compile_operation(
+    declared: Tool | Resource | Prompt, capability: str, services: frozenset[type[Any]]
+) -> Operation:
+    """Compile one declaration.
+
+    Raises:
+        TypeError: a parameter is neither a service nor something JSON Schema can state.
+    """
+    signature = inspect.signature(declared.fn, eval_str=True)
+    wants, inputs = _split(signature, services | INJECTED)
+    shown = declared if isinstance(declared, Tool) else None
+    relaxed = shown is not None and (shown.consent is not None or shown.open_result)
+    return Operation(
+        name=declared.name,
+        kind=type(declared).__name__.lower(),
+        capability=capability,
+        fn=declared.fn,
+        title=declared.title,
+        description=inspect.getdoc(declared.fn) or "",
+        scope=declared.scope,
+        cost=shown.cost if shown else 1,
+        hints=shown.hints if shown else READ,
+        part=None if isinstance(declared, Prompt) else declared.part,
+        consent=shown.consent if shown else None,
+        inputs=Inputs(declared.name, inputs),
+        outputs=Outputs(signature.return_annotation, relaxed=relaxed) if shown else None,
+        wants=tuple(wants.items()),
+        declared=declared,
+    )
+
+
+def compile_completion(
+    operation: Operation, argument: str, fn: Function, services: frozenset[type[Any]]
+) -> Operation:
+    """What suggests values of one argument: the operation's scope, through the same pipeline."""
+    wants, inputs = _split(inspect.signature(fn, eval_str=True), services | INJECTED)
+    return replace(
+        operation,
+        name=f"{operation.name}.{argument}",
+        kind="completion",
+        fn=fn,
+        part=None,
+        inputs=Inputs(argument, inputs),
+        wants=tuple(wants.items()),
+    )
+
+
+def _split(
+    signature: inspect.Signature, injected: frozenset[type[Any]]
+) -> tuple[dict[str, type[Any]], list[inspect.Parameter]]:
+    wants: dict[str, type[Any]] = {}
+    inputs: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.annotation in injected:
+            wants[parameter.name] = parameter.annotation
+        else:
+            inputs.append(parameter)
+    return wants, inputs

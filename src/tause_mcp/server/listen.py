@@ -1,0 +1,149 @@
+"""subscriptions/listen and resources/subscribe: streams of one tenant's changes.
+
+The SDK's bus and stream cap know no tenant. Each tenant gets a listener of its own, with its own
+cap; a stream ends when its credential expires, is revoked, or its tenant is suspended.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import anyio
+from mcp.server.subscriptions import (
+    ListenHandler,
+    PromptsListChanged,
+    ResourcesListChanged,
+    ResourceUpdated,
+    ServerEvent,
+    ToolsListChanged,
+)
+from mcp_types import (
+    EmptyResult,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    UnsubscribeRequestParams,
+)
+
+from tause_mcp.errors import NotFound
+from tause_mcp.events import Event, EventBus
+from tause_mcp.platform import Platform
+from tause_mcp.server import answers
+from tause_mcp.server.identity import Context, Identify, Identity
+from tause_mcp.tenancy import TenantId
+
+_RECHECK_SECONDS = 4.0
+_MAX_URIS = 256
+
+
+def _sdk_event(event: Event) -> ServerEvent:
+    match event.kind:
+        case "resource":
+            return ResourceUpdated(uri=event.uri)
+        case "resources":
+            return ResourcesListChanged()
+        case "prompts":
+            return PromptsListChanged()
+        case _:
+            return ToolsListChanged()
+
+
+class _TenantBus:
+    """The SDK's bus protocol over one tenant's events."""
+
+    def __init__(self, events: EventBus, tenant: TenantId) -> None:
+        self._events = events
+        self._tenant = tenant
+
+    async def publish(self, event: ServerEvent) -> None:
+        raise NotImplementedError("events are published on the house's bus")
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        return self._events.subscribe(self._tenant, lambda event: listener(_sdk_event(event)))
+
+
+class Listening:
+    """The handlers of listening, in both eras."""
+
+    def __init__(self, platform: Platform, identify: Identify) -> None:
+        self._events = platform.events
+        self._identify = identify
+        self._cap = platform.settings.max_streams
+        self._tenants: dict[TenantId, ListenHandler] = {}
+        self._sessions: WeakKeyDictionary[Any, dict[str, Callable[[], None]]] = WeakKeyDictionary()
+
+    async def listen(
+        self, ctx: Context, params: SubscriptionsListenRequestParams
+    ) -> SubscriptionsListenResult:
+        identity = self._identify(ctx)
+        if len(params.notifications.resource_subscriptions or ()) > _MAX_URIS:
+            raise answers.protocol_error(NotFound("too many"))
+        tenant = identity.caller.tenant
+        handler = self._tenants.get(tenant)
+        if handler is None:
+            bus = _TenantBus(self._events, tenant)
+            handler = self._tenants[tenant] = ListenHandler(bus, max_subscriptions=self._cap)
+        result: SubscriptionsListenResult | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch, identity, handler, group.cancel_scope)
+            result = await handler(ctx, params)
+            group.cancel_scope.cancel()
+        return result or SubscriptionsListenResult()
+
+    async def _watch(
+        self, identity: Identity, handler: ListenHandler, stream: anyio.CancelScope
+    ) -> None:
+        """End the stream once its credential does not hold any more."""
+        while identity.holds is not None:
+            await anyio.sleep(_RECHECK_SECONDS)
+            if not await identity.holds():
+                stream.cancel()
+                return
+
+    async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
+        """2025 sessions: updates of one URI go to the session's own stream."""
+        identity, uri, session = self._identify(ctx), str(params.uri), ctx.session
+        mine = self._sessions.setdefault(_connection(ctx), {})
+        if uri in mine or len(mine) >= _MAX_URIS:
+            return EmptyResult()
+        send, receive = anyio.create_memory_object_stream[Event](64)
+
+        def hear(event: Event) -> None:
+            if event.kind == "resource" and event.uri == uri:
+                try:
+                    send.send_nowait(event)
+                except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    return
+
+        unsubscribe = self._events.subscribe(identity.caller.tenant, hear)
+        mine[uri] = unsubscribe
+        ctx.session  # noqa: B018
+        _connection(ctx).exit_stack.callback(unsubscribe)
+        _connection(ctx).exit_stack.callback(send.close)
+        import asyncio
+
+        task = asyncio.get_running_loop().create_task(_forward(session, receive))
+        _connection(ctx).exit_stack.callback(task.cancel)
+        return EmptyResult()
+
+    async def unsubscribe(self, ctx: Context, params: UnsubscribeRequestParams) -> EmptyResult:
+        end = self._sessions.get(_connection(ctx), {}).pop(str(params.uri), None)
+        if end is not None:
+            end()
+        return EmptyResult()
+
+    def close(self) -> None:
+        """End every stream, politely: the server drains."""
+        for handler in self._tenants.values():
+            handler.close()
+
+
+def _connection(ctx: Context) -> Any:
+    """The session's connection. The SDK has no public name for it in 2.3."""
+    return ctx.session._connection
+
+
+async def _forward(session: Any, receive: Any) -> None:
+    async with receive:
+        async for event in receive:
+            await session.send_resource_updated(event.uri)

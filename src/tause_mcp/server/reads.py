@@ -1,0 +1,110 @@
+"""resources/read, prompts/get and completion/complete, through the same pipeline as tools."""
+
+from typing import Any
+
+from mcp.shared.uri_template import UriTemplate
+from mcp_types import (
+    CompleteRequestParams,
+    GetPromptRequestParams,
+    PromptReference,
+    ReadResourceRequestParams,
+)
+
+from tause_mcp.capability import Resource
+from tause_mcp.errors import NotFound, TauseError
+from tause_mcp.operation import Operation
+from tause_mcp.pipeline import Crash, Invocation
+from tause_mcp.platform import Platform
+from tause_mcp.server import answers
+from tause_mcp.server.calls import named_tenant
+from tause_mcp.server.identity import Context, Identify
+
+_MAX_URI = 2048
+_MAX_COMPLETIONS = 100
+
+
+class Reads:
+    """The handlers of what is read by URI or name."""
+
+    def __init__(self, platform: Platform, identify: Identify) -> None:
+        self._platform = platform
+        self._identify = identify
+        self._resources = platform.catalog.resources
+        self._prompts = platform.catalog.prompts
+        self._templates = [
+            (UriTemplate.parse(f"tause://{{tenant_id}}/{_resource(o).path}"), o)
+            for o in self._resources.values()
+        ]
+
+    async def resource(self, ctx: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
+        uri = str(params.uri)
+        identity = self._identify(ctx)
+        operation, values = self._match(uri)
+        try:
+            caller = named_tenant(identity, values.pop("tenant_id"))
+            if not caller.scopes.allow(operation.scope):
+                raise NotFound("resource not found")
+            call = Invocation(caller, values, local=identity.local)
+            result = await self._platform.pipeline.run(operation, call)
+        except (TauseError, Crash) as error:
+            raise answers.protocol_error(error) from None
+        return answers.resource_contents(uri, _resource(operation).mime_type, result.value)
+
+    def _match(self, uri: str) -> tuple[Operation, dict[str, Any]]:
+        if len(uri) <= _MAX_URI:
+            for template, operation in self._templates:
+                values = template.match(uri)
+                if values is not None:
+                    return operation, dict(values)
+        raise answers.protocol_error(NotFound("resource not found"))
+
+    async def prompt(self, ctx: Context, params: GetPromptRequestParams) -> dict[str, Any]:
+        identity = self._identify(ctx)
+        operation = self._prompts.get(params.name)
+        if operation is None or not identity.caller.scopes.allow(operation.scope):
+            raise answers.unknown("prompt", params.name)
+        call = Invocation(identity.caller, params.arguments or {}, local=identity.local)
+        try:
+            result = await self._platform.pipeline.run(operation, call)
+        except (TauseError, Crash) as error:
+            raise answers.protocol_error(error) from None
+        message = {"role": "user", "content": {"type": "text", "text": result.value}}
+        return {"description": operation.description, "messages": [message]}
+
+    async def completion(self, ctx: Context, params: CompleteRequestParams) -> dict[str, Any]:
+        identity = self._identify(ctx)
+        operation = self._completed(params)
+        if operation is None or not identity.caller.scopes.allow(operation.scope):
+            return _completion([])
+        name, typed = params.argument.name, params.argument.value[:512]
+        if name == "tenant_id":
+            return _completion([t for t in (identity.caller.tenant,) if t.startswith(typed)])
+        suggest = self._platform.catalog.completions.get((operation.name, name))
+        if suggest is None:
+            return _completion([])
+        known = (params.context and params.context.arguments) or {}
+        given = {k: v for k, v in known.items() if k in suggest.inputs.names}
+        try:
+            call = Invocation(identity.caller, {**given, "typed": typed}, local=identity.local)
+            result = await self._platform.pipeline.run(suggest, call)
+        except (TauseError, Crash):
+            return _completion([])
+        return _completion(result.value)
+
+    def _completed(self, params: CompleteRequestParams) -> Operation | None:
+        if isinstance(params.ref, PromptReference):
+            return self._prompts.get(params.ref.name)
+        for template, operation in self._templates:
+            if str(template) == params.ref.uri or template.template == params.ref.uri:
+                return operation
+        return None
+
+
+def _resource(operation: Operation) -> Resource:
+    assert isinstance(operation.declared, Resource)
+    return operation.declared
+
+
+def _completion(values: list[str]) -> dict[str, Any]:
+    kept = values[:_MAX_COMPLETIONS]
+    return {"completion": {"values": kept, "hasMore": len(values) > len(kept)}}
