@@ -4,12 +4,13 @@ import asyncio
 import gc
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 from benchmarks.wire import Call, fault
 
 
-class BadAnswer(Exception):
+class BadAnswer(RuntimeError):
     """The server did not answer what was asked; figures of such a run mean nothing."""
 
 
@@ -92,7 +93,7 @@ def parsed(data: bytes) -> tuple[int, bytes] | None:
 
 
 def dechunked(data: bytes, at: int) -> bytes | None:
-    parts = []
+    parts: list[bytes] = []
     while (line := data.find(b"\r\n", at)) >= 0:
         size = int(data[at:line].split(b";")[0], 16)
         if len(data) < line + 2 + size + 2:
@@ -115,9 +116,8 @@ class Load:
     async def __aenter__(self) -> Tally:
         loop = asyncio.get_running_loop()
         for number in range(self.in_flight):
-            _, connection = await loop.create_connection(
-                lambda n=number: Connection(self.call, n, self.tally), "127.0.0.1", self.port
-            )
+            opening = partial(Connection, self.call, number, self.tally)
+            _, connection = await loop.create_connection(opening, "127.0.0.1", self.port)
             self.connections.append(connection)
         gc.collect()
         gc.disable()

@@ -39,7 +39,12 @@ class Door:
 def message(form: Form, method: str, params: dict[str, Any], number: int = 1) -> dict[str, Any]:
     """One JSON-RPC request; the modern form states version and capabilities in `_meta`."""
     stated = {**params, "_meta": _META} if form == MODERN else params
-    return {"jsonrpc": "2.0", "id": number, "method": method, **({"params": stated} if stated else {})}
+    return {
+        "jsonrpc": "2.0",
+        "id": number,
+        "method": method,
+        **({"params": stated} if stated else {}),
+    }
 
 
 def http(door: Door, form: Form, method: str, params: dict[str, Any]) -> bytes:
