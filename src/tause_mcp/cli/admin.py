@@ -89,7 +89,7 @@ async def _delete(platform: Platform, tenant: str) -> None:
     """The shell's prompt was the approval: the same record, answered here."""
     first = await _call(platform, "default", "tenants_delete", {"tenant_id": tenant})
     if first.get("status") == "approval_required":
-        await platform.approvals.answer(first["id"], True, by="local:owner", means="cli")
+        await platform.answer(first["id"], True, by="local:owner", means="cli")
         await _call(platform, "default", "tenants_delete", {"tenant_id": tenant})
 
 
@@ -121,7 +121,7 @@ async def _create_key(platform: Platform, tenant: str, arguments: dict[str, Any]
     """The person at the shell is the one who would approve a key with admin scopes."""
     made = await _call(platform, tenant, "access_create_key", arguments)
     if made.get("status") == "approval_required":
-        await platform.approvals.answer(made["id"], True, by="local:owner", means="cli")
+        await platform.answer(made["id"], True, by="local:owner", means="cli")
         made = await _call(platform, tenant, "access_create_key", arguments)
     return str(made["key"])
 

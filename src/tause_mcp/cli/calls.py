@@ -84,5 +84,5 @@ def deny(approval_id: str) -> None:
 
 
 def _answer(approval_id: str, approved: bool) -> None:
-    in_house(lambda p: p.approvals.answer(approval_id, approved, by="local:owner", means="cli"))
+    in_house(lambda p: p.answer(approval_id, approved, by="local:owner", means="cli"))
     click.echo("approved: make the same call again" if approved else "denied")

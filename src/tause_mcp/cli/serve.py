@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import click
@@ -49,11 +50,19 @@ def _stdio(view: View, asked: dict[str, Any]) -> None:
     async def whole() -> None:
         async with open_platform(settings) as platform:
             _refuse_unknown_toolsets(platform, view)
-            platform.allowed_paths = tuple(asked["allow_path"])
+            platform.local_paths = _folders(asked["allow_path"])
             caller = await platform.local(asked["tenant"], asked["role"])
             await serve_stdio(platform, caller, view, cast(Protocol, asked["protocol"]))
 
     asyncio.run(whole())
+
+
+def _folders(paths: tuple[str, ...]) -> tuple[Path, ...]:
+    folders = tuple(Path(path).expanduser().resolve() for path in paths)
+    for folder in folders:
+        if not folder.is_dir():
+            raise Misconfigured(f"--allow-path: {folder} is not a folder")
+    return folders
 
 
 def _refuse_unknown_toolsets(platform: Platform, view: View) -> None:
