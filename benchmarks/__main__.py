@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import machine, parts, report, rows, servers, sizes
+from benchmarks import machine, parts, report, rows, servers, sizes, wire
 from benchmarks.pipes import Command
 from benchmarks.report import Report
 from benchmarks.rows import Row, Servers
@@ -79,7 +79,10 @@ def real(found: Report, wanted: list[str], core: int | None) -> None:
             found.sizes = sizes.sizes(ours.door)
             found.targets += parts.of_sizes(found.sizes)
         rows.seed(ours.door)
-        load(found, chosen([*rows.of_server()], wanted), Servers(ours, echo, listing))
+        measured = chosen([*rows.of_server()], wanted)
+        load(found, measured, Servers(ours, echo, listing))
+        if any(row.ours is wire.put for row in measured):
+            rows.kept(ours.door)
         load(found, chosen([*rows.of_base()], wanted), Servers(echo, echo, echo))
     with servers.scratch() as home:
         piped(found, wanted, parts.our_command(home / "stdio", core), core)

@@ -108,9 +108,9 @@ def clocks(pid: int) -> tuple[float, float, float, float]:
 async def compared(
     ours: Side, base: Side, in_flight: int, seconds: float, pairs: int
 ) -> Comparison:
-    """`pairs` undisturbed pairs; disturbed ones are measured again, at most as many times."""
+    """`pairs` undisturbed pairs; disturbed ones are measured again, at most two more."""
     every: list[tuple[Slice, Slice]] = []
-    for _ in range(pairs * 2):
+    for _ in range(pairs + 2):
         every.append(
             (await measured(ours, in_flight, seconds), await measured(base, in_flight, seconds))
         )

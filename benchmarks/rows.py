@@ -105,6 +105,19 @@ def seed(door: Door) -> None:
         )
 
 
+def kept(door: Door) -> None:
+    """The objects that the load put last are there, whole.
+
+    Raises:
+        LookupError: one is not.
+    """
+    for connection in range(MOST):
+        named = {"name": "storage_get", "arguments": {"key": f"{wire.PUT_KEY}{connection}"}}
+        found = ask(door, "tools/call", named)["structuredContent"]["content"]
+        if found != wire.content(int(found[:16])):
+            raise LookupError(f"{wire.PUT_KEY}{connection} is not what was put")
+
+
 async def measure(row: Row, ours: Server, base: Server, plan: Plan) -> Result:
     """One row at 16, 1 and 64 in flight; 16 carries the headline."""
     sides = Side(ours, row.ours(ours.door, row.form)), Side(base, row.base(base.door, row.form))

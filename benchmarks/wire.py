@@ -18,6 +18,7 @@ Call = Callable[[int], Iterator[Exchange]]
 """Connection number -> its endless requests."""
 
 KILOBYTE = 1024
+PUT_KEY = "bench/put-"
 _META = {
     "io.modelcontextprotocol/protocolVersion": MODERN,
     "io.modelcontextprotocol/clientInfo": {"name": "benchmark", "version": "1"},
@@ -99,7 +100,7 @@ def put(door: Door, form: Form) -> Call:
     """Replace the connection's own object by new bytes; the answer must name their sha256."""
 
     def requests(connection: int) -> Iterator[Exchange]:
-        arguments = {"key": f"bench/put-{connection}", "content": _MARK.ljust(KILOBYTE, ".")}
+        arguments = {"key": f"{PUT_KEY}{connection}", "content": _MARK.ljust(KILOBYTE, ".")}
         head, tail = tool(door, form, "storage_put", arguments).split(_MARK.encode())
         for number in _serial:
             digest = hashlib.sha256(content(number).encode()).hexdigest()
