@@ -48,7 +48,10 @@ def main() -> int:
         else f"server on {server_core}, generator on {own_core}"
     )
     run = self_check if options.self_check else real
-    run(found, wanted, server_core)
+    try:
+        run(found, wanted, server_core)
+    except (servers.NotStarted, LookupError) as error:
+        found.failed.append(f"{type(error).__name__}: {error}")
     text = report.markdown(found)
     print(text)
     if not (options.self_check or wanted):

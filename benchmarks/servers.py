@@ -152,15 +152,20 @@ def _answers_ready(port: int) -> bool:
 
 
 def ask(door: Door, method: str, params: dict[str, Any], form: Form = MODERN) -> dict[str, Any]:
-    """One request outside the measured load -> its result.
+    """One request outside the measured load -> its result; LookupError as `result_of`."""
+    came = ask_bytes(door, method, params, form)
+    return result_of(came, f"{method} {params.get('name', '')}")
+
+
+def result_of(came: bytes, what: str) -> dict[str, Any]:
+    """The result in an answer.
 
     Raises:
-        LookupError: the server answered with an error.
+        LookupError: it is an error.
     """
-    answer = json.loads(ask_bytes(door, method, params, form))
-    result = answer.get("result")
+    result = json.loads(came).get("result") if came.startswith(b"{") else None
     if result is None or result.get("isError"):
-        raise LookupError(f"{method} {params.get('name', '')}: {json.dumps(answer)[:300]}")
+        raise LookupError(f"{what}: {came[:300].decode(errors='replace')}")
     return dict(result)
 
 

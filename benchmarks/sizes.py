@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.servers import ask_bytes
+from benchmarks.servers import ask_bytes, result_of
 from benchmarks.wire import MODERN, Door
 
 DEFAULT = "(default)"
@@ -26,7 +26,7 @@ def pages(door: Door) -> Iterator[tuple[bytes, dict[str, Any]]]:
     params: dict[str, Any] = {}
     while True:
         came = ask_bytes(door, "tools/list", params, MODERN)
-        result = json.loads(came)["result"]
+        result = result_of(came, "tools/list")
         yield came, result
         if not result.get("nextCursor"):
             return
