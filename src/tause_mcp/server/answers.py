@@ -8,7 +8,6 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from tause_mcp.errors import (
     Forbidden,
-    NotFound,
     QuotaExceeded,
     RateLimited,
     TauseError,
@@ -17,6 +16,8 @@ from tause_mcp.errors import (
 from tause_mcp.pipeline import Crash, Result
 
 ERROR_KEY = "pro.tause/error"
+COMPLETE = {"resultType": "complete"}
+"""What every finished result carries on 2026-07-28; older revisions do not see it."""
 
 _OWN_CODES: dict[type[TauseError], int] = {
     Forbidden: -31003,
@@ -28,7 +29,7 @@ _OWN_CODES: dict[type[TauseError], int] = {
 
 def tool_result(result: Result) -> dict[str, Any]:
     text = (result.text or b"null").decode()
-    told: dict[str, Any] = {
+    told: dict[str, Any] = COMPLETE | {
         "content": [{"type": "text", "text": text}],
         "structuredContent": result.value,
         "isError": False,
@@ -44,7 +45,7 @@ def tool_failure(error: TauseError | Crash) -> dict[str, Any]:
         if isinstance(error, TauseError)
         else {"code": "internal", "reference": error.reference}
     )
-    return {
+    return COMPLETE | {
         "content": [{"type": "text", "text": str(error)}],
         "isError": True,
         "_meta": {ERROR_KEY: described},
@@ -56,12 +57,15 @@ def unknown(what: str, name: str) -> MCPError:
     return MCPError(INVALID_PARAMS, f"Unknown {what}: {name[:128]}")
 
 
+def no_resource(uri: str) -> MCPError:
+    """Foreign or absent: the same words (SEP-2164: -32602 with the URI that was asked for)."""
+    return MCPError(INVALID_PARAMS, "Resource not found", {"uri": uri[:2048]})
+
+
 def protocol_error(error: TauseError | Crash) -> MCPError:
     """A failed resource or prompt as its JSON-RPC error."""
     if isinstance(error, Crash):
         return MCPError(INTERNAL_ERROR, str(error))
-    if isinstance(error, NotFound):
-        return MCPError(INVALID_PARAMS, "Resource not found")
     code = _OWN_CODES.get(type(error), INVALID_PARAMS)
     return MCPError(code, str(error), {ERROR_KEY: error.describe()})
 
@@ -77,4 +81,4 @@ def resource_contents(uri: str, mime_type: str, value: Any) -> dict[str, Any]:
         told["blob"] = base64.b64encode(value).decode()
     else:
         told["text"] = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return {"contents": [told]}
+    return COMPLETE | {"contents": [told]}
