@@ -238,7 +238,8 @@ class Pipeline:
             return _repeated(first)
         approval = await self._consent(operation, call, arguments, digest)
         if approval is not None and approval.status != "granted":
-            return Result(_pending(approval), approval=approval)
+            told = _pending(approval)
+            return Result(told, orjson.dumps(told), approval)
         try:
             await self.limits.admit(caller, operation)
             if key and (first := await self.idempotency.claim(caller, operation, key, digest)):
