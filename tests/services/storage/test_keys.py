@@ -55,7 +55,9 @@ def test_a_key_outside_the_grammar_is_refused(key: str) -> None:
     assert told.value.field == "key"
 
 
-@pytest.mark.parametrize("key", ["a", "A", "a/b", "a.b", "..a", "a..", ".../b", "-", "_", "a" * 512])
+@pytest.mark.parametrize(
+    "key", ["a", "A", "a/b", "a.b", "..a", "a..", ".../b", "-", "_", "a" * 512]
+)
 def test_a_key_of_the_grammar_is_kept_as_it_is(key: str) -> None:
     assert check_key(key) == key
 
@@ -122,8 +124,25 @@ def test_what_is_no_etag_is_invalid_and_never_ignored(wrong: str, current: str |
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", "-", "a-b", "1", "5-2", "10-", "10-20", "-0", "0-1,3-4", "bytes=", "bytes=-", "items=0-1"]
-    + ["0--1", "+1-2", " 0-1", "٠-١", "9" * 30 + "-"],
+    [
+        "",
+        "-",
+        "a-b",
+        "1",
+        "5-2",
+        "10-",
+        "10-20",
+        "-0",
+        "0-1,3-4",
+        "bytes=",
+        "bytes=-",
+        "items=0-1",
+        "0--1",
+        "+1-2",
+        " 0-1",
+        "٠-١",
+        "9" * 30 + "-",
+    ],
 )
 def test_a_range_that_is_none_or_past_the_end_is_refused(wrong: str) -> None:
     with pytest.raises(Invalid) as told:
