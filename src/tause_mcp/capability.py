@@ -54,6 +54,21 @@ class Described(Protocol):
     def is_read(self, name: str) -> bool: ...
 
 
+class Credentials(Protocol):
+    """What keys need from identity: a fresh secret, and a verifier that forgets."""
+
+    def mint(self, tenant: TenantId) -> tuple[str, str, bytes]:
+        """A new API key: its id, the text shown once, and the digest that is stored."""
+        ...
+
+    def changed(self, tenant: TenantId, credential: str | None = None) -> None:
+        """What a credential (None: any of the tenant's principals) may do has changed.
+
+        The verifier of this process forgets it at once and its open streams end.
+        """
+        ...
+
+
 class Binding(Protocol):
     """What a service is made of for one call: its tenant, and the house's means for that tenant."""
 
@@ -80,6 +95,13 @@ class Binding(Protocol):
 
     @property
     def described(self) -> Described: ...
+
+    @property
+    def credentials(self) -> Credentials: ...
+
+    async def ancestors(self) -> tuple[TenantId, ...]:
+        """The tenants above this one in the tree, nearest first."""
+        ...
 
     def database_of(self, tenant: TenantId) -> TenantDatabase:
         """Another tenant's rows. The service first proves that the caller may reach it."""

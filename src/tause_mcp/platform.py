@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from tause_mcp import log, urls
-from tause_mcp.auth import Door, Verifier, open_verifier
-from tause_mcp.capability import Call, Capability, Events, Pages
+from tause_mcp.auth import Door, Verifier, door, key_caller, local_caller, mint, open_verifier
+from tause_mcp.binding import Bound
+from tause_mcp.capability import Capability
 from tause_mcp.catalog import Catalog, load
 from tause_mcp.database import Database, TenantDatabase, open_database
-from tause_mcp.errors import NotFound
+from tause_mcp.errors import Misconfigured, NotFound
 from tause_mcp.events import EventBus
 from tause_mcp.idempotency import StoredIdempotency
 from tause_mcp.limits import TenantLimits
@@ -20,148 +22,29 @@ from tause_mcp.operation import Operation
 from tause_mcp.pipeline import Invocation, Pipeline
 from tause_mcp.sealing import Seal, secret_file
 from tause_mcp.services.access import StoredIdentities
-from tause_mcp.services.approvals import ApprovalGate
+from tause_mcp.services.approvals import ApprovalGate, Approvals, Means, Record, tenant_of
 from tause_mcp.services.audit import ChainedTrail
 from tause_mcp.services.catalog.search import Entry, Index
 from tause_mcp.services.storage import Storage
 from tause_mcp.services.tenants import TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings
-from tause_mcp.tenancy import Caller, TenantId
+from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
 
-T = TypeVar("T")
 _log = log.get("platform")
-_MAX_DEPTH = 4
 
 
-class _Progress:
-    """`Call` over whatever the door offers; silent where it offers nothing."""
+class _Credentials:
+    """`capability.Credentials` over the verifier of this process."""
 
-    def __init__(self, call: Invocation) -> None:
-        self._call = call
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
 
-    async def progress(
-        self, done: float, total: float | None = None, message: str | None = None
-    ) -> None:
-        if self._call.progress is not None:
-            await self._call.progress(done, total, message)
+    def mint(self, tenant: TenantId) -> tuple[str, str, bytes]:
+        minted = mint(tenant, self._verifier.pepper)
+        return minted.id, minted.text, minted.digest
 
-
-class Described:
-    """The catalogue as one caller may see it. What it may not use looks absent."""
-
-    def __init__(self, platform: "Platform", caller: Caller) -> None:
-        self._platform = platform
-        self._caller = caller
-
-    def search(self, query: str, limit: int) -> list[dict[str, Any]]:
-        tools = self._platform.catalog.tools
-        allow = self._caller.scopes.allow
-        allowed = [name for name, o in tools.items() if allow(o.scope)]
-        return [_brief(tools[n]) for n in self._platform.index.search(query, allowed, limit)]
-
-    def describe(self, name: str) -> dict[str, Any]:
-        operation = self.find(name)
-        told = _brief(operation) | {
-            "description": operation.description,
-            "scope": operation.scope,
-            "cost": operation.cost,
-            "input_schema": operation.inputs.schema,
-        }
-        return told | ({"output_schema": operation.outputs.schema} if operation.outputs else {})
-
-    def is_read(self, name: str) -> bool:
-        return not self.find(name).writes
-
-    def find(self, name: str) -> Operation:
-        operation = self._platform.catalog.tools.get(name)
-        if operation is None or not self._caller.scopes.allow(operation.scope):
-            raise NotFound("no such tool: find one with catalog_search", field="name")
-        return operation
-
-
-def _brief(operation: Operation) -> dict[str, Any]:
-    return {
-        "name": operation.name,
-        "title": operation.title,
-        "description": operation.description,
-        "read_only": not operation.writes,
-    }
-
-
-class Bound:
-    """What services are made of for one call (`capability.Binding`)."""
-
-    __slots__ = ("_made", "_platform", "call", "database", "operation")
-
-    def __init__(
-        self,
-        platform: "Platform",
-        call: Invocation,
-        operation: Operation,
-        database: TenantDatabase,
-    ) -> None:
-        self._platform = platform
-        self._made: dict[type[Any], Any] = {}
-        self.call = call
-        self.operation = operation
-        self.database = database
-
-    @property
-    def caller(self) -> Caller:
-        return self.call.caller
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.call.caller.tenant
-
-    @property
-    def seal(self) -> Seal:
-        return self._platform.seal
-
-    @property
-    def settings(self) -> Settings:
-        return self._platform.settings
-
-    @property
-    def events(self) -> Events:
-        return self._platform.events
-
-    @property
-    def described(self) -> Described:
-        return Described(self._platform, self.call.caller)
-
-    async def dispatch(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Run another tool as the same caller, through the whole pipeline."""
-        operation = self.described.find(name)
-        if self.call.depth >= _MAX_DEPTH:
-            raise NotFound("no such tool: calls are nested too deeply", field="name")
-        nested = replace(self.call, arguments=arguments, depth=self.call.depth + 1)
-        result = await self._platform.pipeline.run(operation, nested)
-        return result.value  # type: ignore[no-any-return]  # a tool's value is a JSON object
-
-    def database_of(self, tenant: TenantId) -> TenantDatabase:
-        return self._platform.database_of(tenant)
-
-    def backend(self, capability: str) -> Any:
-        return self._platform.backends[capability]
-
-    def limit(self, name: str) -> int | None:
-        return self._platform.directory.cached_limit(self.tenant, name)
-
-    def service(self, wanted: type[T]) -> T:
-        made: T | None = self._made.get(wanted)
-        if made is None:
-            made = self._made[wanted] = self._make(wanted)
-        return made
-
-    def _make(self, wanted: type[Any]) -> Any:
-        if wanted is Call:
-            return _Progress(self.call)
-        if wanted is Pages:
-            return Pages(self.seal, self.tenant, self.operation.name)
-        if wanted is Caller:
-            return self.call.caller
-        return self._platform.catalog.services[wanted][1](self)
+    def changed(self, tenant: TenantId, credential: str | None = None) -> None:
+        self._verifier.forget()
 
 
 @dataclass
@@ -180,6 +63,7 @@ class Platform:
     identities: StoredIdentities
     verifier: Verifier
     public_url: str
+    local_paths: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         tools = self.catalog.tools.values()
@@ -187,13 +71,12 @@ class Platform:
         self.index = Index(
             Entry(o.name, o.title, o.description, words[o.capability]) for o in tools
         )
-        self.approvals = ApprovalGate(
-            self.database, self.settings, self.approval_url, self.directory.limit
-        )
+        self.credentials = _Credentials(self.verifier)
+        gate = ApprovalGate(self.database, self.settings, self.approval_url, self._ceiling)
         self.pipeline = Pipeline(
             tenants=self.directory,
             limits=TenantLimits(self.directory),
-            approvals=self.approvals,
+            approvals=gate,
             idempotency=StoredIdempotency(self.database),
             audit=self.audit,
             meter=self.usage,
@@ -224,6 +107,9 @@ class Platform:
         bound = self.binding(call.caller, operation)
         return await bound.service(Storage).keep_result(operation.name, text)
 
+    async def _ceiling(self, tenant: TenantId, currency: str) -> int | None:
+        return await self.directory.limit(tenant, f"approval_ceiling_{currency.lower()}")
+
     def approval_url(self, tenant: TenantId, approval_id: str) -> str:
         return f"{self.public_url}/approvals/{approval_id}"
 
@@ -236,8 +122,38 @@ class Platform:
         return await self.verifier.verify(token, self.door(door_tenant))
 
     def door(self, tenant: TenantId | None) -> Door:
+        """The plain door, or a tenant's: each is its own protected resource."""
         path = "/mcp" if tenant is None else f"/t/{tenant}/mcp"
-        return Door(f"{self.public_url}{path}", tenant)
+        return door(f"{self.public_url}{path}", tenant)
+
+    async def local(self, tenant: str | None, role: str) -> Caller:
+        """The person on stdio: whom `TAUSE_API_KEY` stands for, else a role of the local tenant."""
+        if self.settings.api_key:
+            return await key_caller(self.settings.api_key, self.verifier.verify, self.door(None))
+        named = tenant_id(tenant or self.settings.tenant)
+        try:
+            await self.directory.require_active(named)
+        except NotFound:
+            raise Misconfigured(
+                f"no tenant {named!r}: make it with `tause-mcp tenants create {named}`"
+            ) from None
+        return local_caller(named, role)
+
+    def issue(self, tenant: TenantId, subject: str, scopes: Scopes, ttl: float) -> str:
+        """A token of this installation for the plain door."""
+        audience = self.door(None).audience
+        return self.verifier.keyring.issue(tenant, subject, sorted(scopes.granted), audience, ttl)
+
+    async def answer(
+        self, approval_id: str, approve: bool, by: Caller | str, means: Means
+    ) -> Record:
+        """Record a person's answer to an approval, in the tenant's audit chain too."""
+        tenant = tenant_of(approval_id)
+        if tenant is None:
+            raise NotFound("no such approval")
+        database = self.database_of(tenant)
+        database.trailers.append(self.audit.answered(tenant, approval_id, approve, by, means))
+        return await Approvals(database).answer(approval_id, approve, by, means)
 
     async def ready(self) -> list[str]:
         """What is failing now; empty when this process can serve."""

@@ -30,7 +30,7 @@ def no_such_tenant() -> NotFound:
 
 
 @lru_cache(maxsize=4096)
-def _parts(scope: str) -> tuple[str, str, str]:
+def scope_parts(scope: str) -> tuple[str, str, str]:
     """`capability:action[:part]`, an absent part read as every part."""
     capability, _, rest = scope.partition(":")
     action, _, part = rest.partition(":")
@@ -57,11 +57,11 @@ class Scopes:
         """The part patterns under which `capability:action` is granted; empty when it is not."""
         found = self._memo.get(scope)
         if found is None:
-            capability, action, _ = _parts(scope)
+            capability, action, _ = scope_parts(scope)
             found = self._memo[scope] = tuple(
                 {
                     part
-                    for c, a, part in map(_parts, self.granted)
+                    for c, a, part in map(scope_parts, self.granted)
                     if c in (capability, "*") and a in (action, "*")
                 }
             )
@@ -76,7 +76,7 @@ class Scopes:
 
     def cover(self, scope: str) -> bool:
         """Whether everything that `scope` names (its part included) is granted here."""
-        part = _parts(scope)[2]
+        part = scope_parts(scope)[2]
         return any(
             pattern == part or (pattern.endswith("*") and part.startswith(pattern[:-1]))
             for pattern in self.parts(scope)

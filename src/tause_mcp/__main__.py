@@ -1,0 +1,5 @@
+"""`python -m tause_mcp`."""
+
+from tause_mcp.cli import main
+
+main()
