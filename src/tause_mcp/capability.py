@@ -5,6 +5,7 @@ Values and Protocols only. Nothing here registers itself, opens anything or impo
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -101,6 +102,16 @@ class Binding(Protocol):
 
     async def ancestors(self) -> tuple[TenantId, ...]:
         """The tenants above this one in the tree, nearest first."""
+        ...
+
+    @property
+    def public_url(self) -> str:
+        """What the links that callers get begin with."""
+        ...
+
+    @property
+    def local_paths(self) -> tuple[Path, ...]:
+        """Folders that a local person opened to this call; none at any other door."""
         ...
 
     def database_of(self, tenant: TenantId) -> TenantDatabase:

@@ -204,7 +204,7 @@ async def _assembled(
     home = settings.at_home("")
     url = (settings.public_url or public_url or "http://127.0.0.1:8765").rstrip("/")
     directory = TenantDirectory(database)
-    identities = StoredIdentities(database)
+    identities = StoredIdentities(database, directory)
     return Platform(
         settings=settings,
         catalog=catalog,

@@ -4,11 +4,14 @@ The SDK's bus and stream cap know no tenant. Each tenant gets a listener of its 
 cap; a stream ends when its credential expires, is revoked, or its tenant is suspended.
 """
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
 from mcp.server.subscriptions import (
     ListenHandler,
     PromptsListChanged,
@@ -25,7 +28,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
-from tause_mcp.errors import NotFound
+from tause_mcp.errors import TooLarge
 from tause_mcp.events import Event, EventBus
 from tause_mcp.platform import Platform
 from tause_mcp.server import answers
@@ -56,7 +59,7 @@ class _TenantBus:
         self._tenant = tenant
 
     async def publish(self, event: ServerEvent) -> None:
-        raise NotImplementedError("events are published on the house's bus")
+        raise TypeError("events are published on the house's bus, which knows their tenant")
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
         return self._events.subscribe(self._tenant, lambda event: listener(_sdk_event(event)))
@@ -77,7 +80,7 @@ class Listening:
     ) -> SubscriptionsListenResult:
         identity = self._identify(ctx)
         if len(params.notifications.resource_subscriptions or ()) > _MAX_URIS:
-            raise answers.protocol_error(NotFound("too many"))
+            raise answers.protocol_error(TooLarge(f"at most {_MAX_URIS} resources per stream"))
         tenant = identity.caller.tenant
         handler = self._tenants.get(tenant)
         if handler is None:
@@ -102,28 +105,11 @@ class Listening:
 
     async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
         """2025 sessions: updates of one URI go to the session's own stream."""
-        identity, uri, session = self._identify(ctx), str(params.uri), ctx.session
+        tenant, uri = self._identify(ctx).caller.tenant, str(params.uri)
         mine = self._sessions.setdefault(_connection(ctx), {})
-        if uri in mine or len(mine) >= _MAX_URIS:
-            return EmptyResult()
-        send, receive = anyio.create_memory_object_stream[Event](64)
-
-        def hear(event: Event) -> None:
-            if event.kind == "resource" and event.uri == uri:
-                try:
-                    send.send_nowait(event)
-                except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                    return
-
-        unsubscribe = self._events.subscribe(identity.caller.tenant, hear)
-        mine[uri] = unsubscribe
-        ctx.session  # noqa: B018
-        _connection(ctx).exit_stack.callback(unsubscribe)
-        _connection(ctx).exit_stack.callback(send.close)
-        import asyncio
-
-        task = asyncio.get_running_loop().create_task(_forward(session, receive))
-        _connection(ctx).exit_stack.callback(task.cancel)
+        if uri not in mine and len(mine) < _MAX_URIS:
+            mine[uri] = _Following(self._events, tenant, uri, ctx.session).end
+            _connection(ctx).exit_stack.callback(mine[uri])
         return EmptyResult()
 
     async def unsubscribe(self, ctx: Context, params: UnsubscribeRequestParams) -> EmptyResult:
@@ -143,7 +129,27 @@ def _connection(ctx: Context) -> Any:
     return ctx.session._connection
 
 
-async def _forward(session: Any, receive: Any) -> None:
+class _Following:
+    """Forwards the updates of one URI to one session until `end`."""
+
+    def __init__(self, events: EventBus, tenant: TenantId, uri: str, session: Any) -> None:
+        self._send, receive = anyio.create_memory_object_stream[Event](64)
+        self._uri = uri
+        self._unsubscribe = events.subscribe(tenant, self._hear)
+        self._task = asyncio.create_task(_forward(session, receive))
+
+    def _hear(self, event: Event) -> None:
+        if event.kind == "resource" and event.uri == self._uri:
+            with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                self._send.send_nowait(event)
+
+    def end(self) -> None:
+        self._unsubscribe()
+        self._send.close()
+        self._task.cancel()
+
+
+async def _forward(session: Any, receive: MemoryObjectReceiveStream[Event]) -> None:
     async with receive:
         async for event in receive:
             await session.send_resource_updated(event.uri)

@@ -104,9 +104,9 @@ def tools_page(catalog: Catalog | None = None) -> str:
         lines += [_row(o) for o in catalog.tools.values() if o.capability == capability.name]
     lines += ["", "## Resources and prompts", "", "| | scope | what |", "|---|---|---|"]
     lines += [
-        f"| `tause://{{tenant_id}}/{o.declared.path}` | `{o.scope}` | {o.title} |"
+        f"| `tause://{{tenant_id}}/{getattr(o.declared, 'path', '')}` | `{o.scope}` | {o.title} |"
         for o in catalog.resources.values()
-    ]  # type: ignore[union-attr]  # a resource
+    ]
     lines += [f"| prompt `{o.name}` | `{o.scope}` | {o.title} |" for o in catalog.prompts.values()]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,79 @@
+"""Objects kept for one tenant."""
+
+from typing import Any
+
+from tause_mcp.capability import Backends, Binding, Capability
+from tause_mcp.services.storage.backends import FACTORIES, ObjectStore, open_store
+from tause_mcp.services.storage.blobs import Blobs
+from tause_mcp.services.storage.links import Links
+from tause_mcp.services.storage.local import LocalFiles
+from tause_mcp.services.storage.objects import ObjectInfo, SignedUrl, StoredObject, Usage
+from tause_mcp.services.storage.service import ANY, Conditions, Storage
+from tause_mcp.services.storage.sweep import Sweep
+from tause_mcp.services.storage.uploads import Upload, Uploads
+from tause_mcp.settings import Settings
+
+LIMIT = "storage"
+"""The tenant's limit of stored bytes."""
+
+
+def _url(settings: Settings) -> str:
+    return settings.storage_url or f"file://{settings.at_home('objects')}"
+
+
+def _storage(binding: Binding) -> Storage:
+    # Blobs plan and discard apart from the call's own transaction and its audit entry.
+    blobs = Blobs(binding.database_of(binding.tenant), binding.backend("storage"))
+    return Storage(
+        binding.database,
+        blobs,
+        limit=lambda: binding.limit(LIMIT),
+        max_object=binding.settings.max_upload,
+        changed=lambda key: binding.events.resource_updated(binding.tenant, f"storage/{key}"),
+    )
+
+
+def _uploads(binding: Binding) -> Uploads:
+    storage = binding.service(Storage)
+    return Uploads(binding.database, storage, storage.blobs)
+
+
+async def _sweep(platform: Any) -> None:
+    await Sweep(platform.database, platform.backends["storage"]).run()
+
+
+CAPABILITY = Capability(
+    name="storage",
+    about="keep, find and share files",
+    words="archivo archivos fichero carpeta documento guardar descargar subir enlace file folder "
+    "object blob bucket upload download share",
+    services={
+        Storage: _storage,
+        Uploads: _uploads,
+        Links: lambda binding: Links(binding.seal, binding.public_url),
+        LocalFiles: lambda binding: LocalFiles(binding.local_paths),
+    },
+    modules=(),
+    backends=Backends(default=_url, factories=FACTORIES),
+    background=_sweep,
+)
+
+__all__ = [
+    "ANY",
+    "CAPABILITY",
+    "LIMIT",
+    "Blobs",
+    "Conditions",
+    "Links",
+    "LocalFiles",
+    "ObjectInfo",
+    "ObjectStore",
+    "SignedUrl",
+    "Storage",
+    "StoredObject",
+    "Sweep",
+    "Upload",
+    "Uploads",
+    "Usage",
+    "open_store",
+]

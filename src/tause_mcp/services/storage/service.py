@@ -1,0 +1,335 @@
+"""Storage: the objects of one tenant, whatever keeps the bytes.
+
+A put writes new bytes, then one transaction makes the object's row refer to them and plans the
+removal of what it referred to before: whatever dies in the middle, the old object is intact.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from mimetypes import MimeTypes
+from uuid import uuid4
+
+from tause_mcp.database import TenantDatabase, Transaction, Work
+from tause_mcp.errors import NotFound, QuotaExceeded, Unavailable
+from tause_mcp.services.storage import tables
+from tause_mcp.services.storage.backends import BlobGone, Body
+from tause_mcp.services.storage.blobs import INLINE, Blobs, Kept, adopt, now, retire, within
+from tause_mcp.services.storage.keys import (
+    AFTER,
+    check_conditions,
+    check_key,
+    check_prefix,
+    etag_of,
+    parse_range,
+)
+from tause_mcp.services.storage.objects import Reading, StoredObject, Usage
+
+OCTETS = "application/octet-stream"
+_TYPES = MimeTypes()
+"""The types that Python itself knows: the same on every machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What must hold of the object that is there: an etag, `*` or nothing stated."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    def check(self, current: str | None) -> None:
+        """Raise `PreconditionFailed` unless they hold of the etag `current` (None: absent)."""
+        if self.if_match is not None or self.if_none_match is not None:
+            check_conditions(current, self.if_match, self.if_none_match)
+
+
+ANY = Conditions()
+
+
+class Storage:
+    """The objects of the tenant that `database` is bound to."""
+
+    def __init__(
+        self,
+        database: TenantDatabase,
+        blobs: Blobs,
+        *,
+        limit: Callable[[], int | None] = lambda: None,
+        max_object: int = 5 << 30,
+        changed: Callable[[str], None] = lambda key: None,
+    ) -> None:
+        self._database = database
+        self.blobs = blobs
+        self._limit = limit
+        self.max_object = max_object
+        self._changed = changed
+
+    # --- reading ----------------------------------------------------------------------------
+
+    async def stat(self, key: str) -> StoredObject:
+        """The object without its content; `NotFound` when there is none."""
+        row = await self._database.first(tables.STAT, key=check_key(key))
+        if row is None:
+            raise _absent()
+        return StoredObject.of(row)
+
+    async def open(self, key: str, span: str | None = None, *, most: int | None = None) -> Reading:
+        """Start to read an object, or the range `span` of it, up to `most` bytes.
+
+        Raises:
+            NotFound. Invalid: the range is not one (see `keys.parse_range`).
+        """
+        check_key(key)
+        for _ in range(3):
+            row = await self._database.first(tables.FETCH, key=key)
+            if row is None:
+                raise _absent()
+            found = StoredObject.of(row)
+            start, end = (0, found.size) if span is None else parse_range(span, found.size)
+            end = end if most is None else min(end, start + most)
+            try:
+                chunks = await self._chunks(found, row[7], start, end)
+            except BlobGone:  # replaced between the row and its blob: look again
+                continue
+            return Reading(found, start, end, chunks)
+        raise Unavailable("the bytes of this object cannot be found: tell the operator")
+
+    async def _chunks(
+        self, found: StoredObject, body: bytes | None, start: int, end: int
+    ) -> AsyncIterator[bytes]:
+        """The bytes, the first piece already in hand: a missing blob shows here, not later."""
+        if found.blob is None:
+            return _once(bytes(body or b"")[start:end])
+        if start == end:
+            return _once(b"")
+        rest = self.blobs.read(found.blob, start, end)
+        return _after(await anext(rest, b""), rest, end - start)
+
+    async def list(self, prefix: str = "", after: str = "", limit: int = 100) -> list[StoredObject]:
+        """Up to `limit` objects whose key starts with `prefix` and sorts behind `after`."""
+        check_prefix(prefix)
+        rows = await self._database.read(
+            lambda tx: tx.all(
+                tables.LIST, low=prefix, high=prefix + AFTER, after=after, count=limit
+            )
+        )
+        return [StoredObject.of(row) for row in rows]
+
+    async def usage(self) -> Usage:
+        """What is kept, and how much may be."""
+        row = await self._database.first(tables.USAGE)
+        return Usage(*(row or (0, 0, 0)), limit=self._limit())
+
+    # --- changing ---------------------------------------------------------------------------
+
+    async def put(
+        self,
+        key: str,
+        body: Body,
+        *,
+        content_type: str | None = None,
+        conditions: Conditions = ANY,
+        size: int | None = None,
+        max_bytes: int | None = None,
+    ) -> StoredObject:
+        """Store `body` under `key`, replacing what was there.
+
+        `size` is what the sender announced: a body that cannot fit is refused before it is read.
+
+        Raises:
+            Invalid, PreconditionFailed, TooLarge, QuotaExceeded, Unavailable: nothing changed.
+        """
+        kept = await self.stage(key, body, conditions=conditions, size=size, max_bytes=max_bytes)
+        return await self.commit(key, kept, content_type=content_type, conditions=conditions)
+
+    async def stage(
+        self,
+        key: str,
+        body: Body,
+        *,
+        conditions: Conditions = ANY,
+        size: int | None = None,
+        max_bytes: int | None = None,
+    ) -> Kept:
+        """Keep the bytes that `commit` will refer to; what is not committed is swept away."""
+        check_key(key)
+        most = self.max_object if max_bytes is None else min(max_bytes, self.max_object)
+        announced = len(body) if isinstance(body, bytes) else size
+        if announced is not None:
+            within(announced, most)
+            if announced > INLINE:
+                await self._expect(key, announced, conditions)
+        return await self.blobs.keep(body, most)
+
+    async def _expect(self, key: str, size: int, conditions: Conditions) -> None:
+        """Refuse early what the transaction would refuse: it still decides."""
+
+        async def work(tx: Transaction) -> None:
+            row = await tx.first(tables.STAT, key=key)
+            old = None if row is None else StoredObject.of(row)
+            conditions.check(old.etag if old else None)
+            usage = await tx.first(tables.USAGE) or (0, 0, 0)
+            self.fit(usage[0] + usage[2], size - (old.size if old else 0))
+
+        await self._database.read(work)
+
+    def fit(self, used: int, more: int) -> None:
+        """Raise `QuotaExceeded` when `more` bytes do not fit; less than before always does."""
+        limit = self._limit()
+        if limit is not None and more > 0 and used + more > limit:
+            raise QuotaExceeded(
+                f"storage is full: {used} of {limit} bytes are used and {more} more do not fit; "
+                "delete objects or raise the limit"
+            )
+
+    async def commit(
+        self,
+        key: str,
+        kept: Kept,
+        *,
+        content_type: str | None = None,
+        conditions: Conditions = ANY,
+        reserved: int = 0,
+        also: Work[object] | None = None,
+    ) -> StoredObject:
+        """Make `key` refer to `kept`. `reserved` bytes were promised to it; `also` runs first."""
+        check_key(key)
+        kind = content_type or _TYPES.guess_type(key)[0] or OCTETS
+
+        async def work(tx: Transaction) -> StoredObject:
+            if also is not None:
+                await also(tx)
+            used = await lock_usage(tx)
+            row = await tx.first(tables.STAT, key=key)
+            old = None if row is None else StoredObject.of(row)
+            conditions.check(old.etag if old else None)
+            more = kept.size - (old.size if old else 0)
+            self.fit(used[0] + used[2] - reserved, more)
+            await adopt(tx, kept.blob)
+            moment = max(now(), old.updated_at + 1) if old else now()
+            fresh = StoredObject(
+                key, kept.size, kept.sha256, etag_of(kept.sha256, moment), kind, moment, kept.blob
+            )
+            await _store(tx, fresh, kept.body)
+            if old is not None:
+                await retire(tx, old.blob, old.size)
+            await _charge(tx, more, 0 if old else 1, -reserved)
+            return fresh
+
+        try:
+            stored = await self._database.write(work)
+        except BaseException:
+            await self.blobs.discard(kept.blob)
+            raise
+        self._changed(key)
+        return stored
+
+    async def delete(self, key: str, *, if_match: str | None = None) -> StoredObject:
+        """Remove an object; `NotFound` when there is none."""
+        check_key(key)
+
+        async def work(tx: Transaction) -> StoredObject:
+            await lock_usage(tx)
+            row = await tx.first(tables.STAT, key=key)
+            if row is None:
+                raise _absent()
+            old = StoredObject.of(row)
+            Conditions(if_match).check(old.etag)
+            await tx.run(tables.REMOVE, key=key)
+            await retire(tx, old.blob, old.size)
+            await _charge(tx, -old.size, -1, 0)
+            return old
+
+        removed = await self._database.write(work)
+        self._changed(key)
+        return removed
+
+    async def copy(
+        self, source: str, destination: str, *, conditions: Conditions = ANY
+    ) -> StoredObject:
+        """Store under `destination` what `source` holds now, content type included."""
+        check_key(destination, "destination")
+        row = await self._database.first(tables.FETCH, key=check_key(source, "source"))
+        if row is None:
+            raise _absent("source")
+        found = StoredObject.of(row)
+        body = None if row[7] is None else bytes(row[7])
+        await self._expect(destination, found.size, conditions)
+        kept = await self.blobs.duplicate(Kept(found.size, found.sha256, found.blob, body))
+        return await self.commit(
+            destination, kept, content_type=found.content_type, conditions=conditions
+        )
+
+    async def keep(self, name: str, text: bytes) -> StoredObject:
+        """Keep a result that is too large to be shown, under a key of its own."""
+        key = f"results/{name}/{uuid4().hex}.json"
+        return await self.put(key, text, content_type="application/json")
+
+    async def erase(self) -> int:
+        """Remove everything of the tenant, for good; the number of objects that were there."""
+
+        async def work(tx: Transaction) -> int:
+            await lock_usage(tx)
+            for upload in await tx.all(tables.UPLOADS):
+                await end_upload(tx, upload[0])
+            await tx.run(tables.QUEUE_ALL, now=now())
+            count = await tx.run(tables.REMOVE_ALL)
+            await tx.run(tables.END_USAGE)
+            return count
+
+        return await self._database.write(work)
+
+
+async def lock_usage(tx: Transaction) -> tuple[int, int, int]:
+    """`bytes, objects, reserved`; holds the tenant's other writers back until this one commits."""
+    row = await tx.first(tables.LOCK_USAGE)
+    if row is None:
+        await tx.run(tables.START_USAGE, bytes=0, objects=0, reserved=0)
+        row = await tx.first(tables.LOCK_USAGE)
+        assert row is not None
+    return row[0], row[1], row[2]
+
+
+async def _charge(tx: Transaction, size: int, objects: int, reserved: int) -> None:
+    await tx.run(tables.CHANGE_USAGE, more_bytes=size, more_objects=objects, more_reserved=reserved)
+
+
+async def end_upload(tx: Transaction, upload: str) -> None:
+    """Forget an upload and plan the removal of what it brought."""
+    for _, size, blob in await tx.all(tables.PARTS, id=upload):
+        await retire(tx, blob, size)
+    await tx.run(tables.END_PARTS, id=upload)
+    await tx.run(tables.END_UPLOAD, id=upload)
+
+
+async def _store(tx: Transaction, fresh: StoredObject, body: bytes | None) -> None:
+    await tx.run(
+        tables.STORE,
+        key=fresh.key,
+        size=fresh.size,
+        sha256=fresh.sha256,
+        etag=fresh.etag,
+        content_type=fresh.content_type,
+        updated_at=fresh.updated_at,
+        blob=fresh.blob,
+        body=body,
+    )
+
+
+def _absent(field: str = "key") -> NotFound:
+    return NotFound("no such object: storage_list shows what there is", field=field)
+
+
+async def _once(piece: bytes) -> AsyncIterator[bytes]:
+    if piece:
+        yield piece
+
+
+async def _after(first: bytes, rest: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+    """`first`, then `rest`; a blob that ends early is a failure, never a shorter object."""
+    size -= len(first)
+    yield first
+    async for piece in rest:
+        size -= len(piece)
+        yield piece
+    if size:
+        raise Unavailable("the bytes of this object are incomplete: tell the operator")

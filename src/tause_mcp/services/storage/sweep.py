@@ -1,0 +1,118 @@
+"""What nobody needs any more: planned removals, expired uploads, blobs that nothing refers to.
+
+Runs in every process; two sweeps at once share the work, because a removal is claimed first.
+"""
+
+import time
+
+import anyio
+
+from tause_mcp import log
+from tause_mcp.database import Database, TenantDatabase, Transaction
+from tause_mcp.errors import TauseError
+from tause_mcp.services.storage import tables
+from tause_mcp.services.storage.backends import ObjectStore
+from tause_mcp.services.storage.blobs import folder_of, now, queue
+from tause_mcp.services.storage.uploads import give_up
+from tause_mcp.tenancy import TenantId
+
+EVERY = 15.0
+"""Seconds between sweeps."""
+BATCH = 100
+CLAIM = 60_000_000
+"""Microseconds after which another sweep may try a removal again."""
+STRAY = 3600.0
+"""Seconds after which a blob that nothing knows is removed."""
+RECONCILE = 86_400.0
+"""Seconds between looks for such blobs: it lists the whole store."""
+_log = log.get("storage")
+
+
+class Sweep:
+    """Removes from `store` what `database` no longer refers to, for every tenant."""
+
+    def __init__(self, database: Database, store: ObjectStore) -> None:
+        self._database = database
+        self._store = store
+
+    async def run(self) -> None:
+        """Sweep now and then, until cancelled."""
+        looked = -RECONCILE
+        while True:
+            try:
+                await self.expire()
+                await self.empty()
+                if time.monotonic() - looked >= RECONCILE:
+                    looked = time.monotonic()
+                    await self.reconcile()
+            except TauseError as failed:
+                _log.warning("sweep put off", error=type(failed).__name__)
+            await anyio.sleep(EVERY)
+
+    async def empty(self, until: int | None = None) -> int:
+        """Carry out the removals that are due (at `until`, epoch microseconds); how many."""
+        until = now() if until is None else until
+        removed = 0
+        while due := await self._due(tables.DUE, until):
+            for tenant, blob in due:
+                removed += await self._remove(TenantId(tenant), blob, until)
+        return removed
+
+    async def expire(self, until: int | None = None) -> int:
+        """Give up uploads whose time is over; how many."""
+        until = now() if until is None else until
+        ended = 0
+        while due := await self._due(tables.EXPIRED, until):
+            for tenant, upload in due:
+                database = TenantDatabase(self._database, TenantId(tenant))
+                await database.write(lambda tx, upload=upload: give_up(tx, upload))  # type: ignore[misc]  # bound early
+            ended += len(due)
+        return ended
+
+    async def _due(self, statement: tables.Statement, until: int) -> list[tuple[str, str]]:
+        rows = await self._database.read(None, lambda tx: tx.all(statement, now=until, count=BATCH))
+        return [(row[0], row[1]) for row in rows]
+
+    async def _remove(self, tenant: TenantId, blob: str, until: int) -> bool:
+        """Claim, remove, forget. Fails between: the claim runs out and another sweep goes on."""
+        database = TenantDatabase(self._database, tenant)
+        claimed = await database.write(
+            lambda tx: tx.run(tables.CLAIM, named=blob, now=until, until=max(until, now()) + CLAIM)
+        )
+        if not claimed:
+            return False
+        await self._store.remove(blob)
+        await database.write(lambda tx: tx.run(tables.SWEPT, blob=blob))
+        return True
+
+    async def reconcile(self, older: float = STRAY) -> int:
+        """Plan the removal of blobs, `older` than so many seconds, that nothing refers to.
+
+        None should exist: every write plans its removal before it begins. A restored backup of
+        the rows makes some. A tenant whose rows cannot be seen is left alone.
+        """
+        found = 0
+        rows = await self._database.read(None, lambda tx: tx.all(tables.TENANTS))
+        for row in rows:
+            found += await self._reconcile_tenant(TenantId(row[0]), time.time() - older)
+        return found
+
+    async def _reconcile_tenant(self, tenant: TenantId, before: float) -> int:
+        database = TenantDatabase(self._database, tenant)
+        strays: list[str] = []
+        async for blob in self._store.names(f"{folder_of(tenant)}/"):
+            if (
+                blob.modified < before
+                and await database.first(tables.HOLDS, blob=blob.name) is None
+            ):
+                strays.append(blob.name)
+        if strays and await database.first(tables.USAGE) is not None:
+            _log.warning("blobs without an object", count=len(strays))
+            await database.write(lambda tx: _queue_all(tx, strays))
+            return len(strays)
+        return 0
+
+
+async def _queue_all(tx: Transaction, blobs: list[str]) -> None:
+    for blob in blobs:
+        await queue(tx, blob, 0)
