@@ -226,20 +226,20 @@ def _written(planned: Change, target: Path, new_mode: int) -> Change | None:
     """Replace the file; None when it is not any more what was read."""
     target.parent.mkdir(parents=True, exist_ok=True)
     exists = target.exists()
-    descriptor, fresh = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    fresh = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(planned.after.encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
-        _like(target, Path(fresh)) if exists else os.chmod(fresh, new_mode)
+        _like(target, fresh) if exists else fresh.chmod(new_mode)
         if _read(target) != planned.before or target.exists() != exists:
             return None
         backup = _backup(target) if exists else None
-        os.replace(fresh, target)
+        fresh.replace(target)
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(fresh)
+        fresh.unlink(missing_ok=True)
     return Change(planned.outcome, planned.path, planned.before, planned.after, backup)
 
 
