@@ -213,6 +213,9 @@ class Consent:
 Ask = Callable[[Mapping[str, Any]], Consent | None]
 """From the validated arguments: what to approve, or None when this call needs nobody."""
 
+Guard = Callable[[Caller, Mapping[str, Any]], None]
+"""Raises what would be refused anyway, before a person is asked to approve it."""
+
 PartOf = str | Callable[[Mapping[str, Any]], str | None] | None
 """The argument (or a function of the arguments) that names the part of the scope."""
 
@@ -228,6 +231,7 @@ class Tool:
     hints: Hints = field(default_factory=Hints)
     part: PartOf = None
     consent: Ask | None = None
+    guard: Guard | None = None
     flagship: bool = False
     secret: bool = False
     """The result holds a secret: shown once, never stored for a repeated idempotency key."""

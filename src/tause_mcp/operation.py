@@ -4,11 +4,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, get_origin, is_typeddict
+from typing import Any, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
+from typing_extensions import is_typeddict
 
 from tause_mcp.capability import (
     READ,
@@ -232,7 +233,7 @@ def compile_operation(
         capability=capability,
         fn=declared.fn,
         title=declared.title,
-        description=inspect.getdoc(declared.fn) or "",
+        description=_prose(inspect.getdoc(declared.fn) or ""),
         scope=declared.scope,
         cost=shown.cost if shown else 1,
         hints=shown.hints if shown else READ,
@@ -243,6 +244,11 @@ def compile_operation(
         wants=tuple(wants.items()),
         declared=declared,
     )
+
+
+def _prose(doc: str) -> str:
+    """A docstring as a model reads it: its lines joined."""
+    return " ".join(doc.split())
 
 
 def compile_completion(

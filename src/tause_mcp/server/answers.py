@@ -17,6 +17,8 @@ from tause_mcp.errors import (
 from tause_mcp.pipeline import Crash, Result
 
 ERROR_KEY = "pro.tause/error"
+COMPLETE = {"resultType": "complete"}
+"""What every finished result carries on 2026-07-28; older revisions do not see it."""
 
 _OWN_CODES: dict[type[TauseError], int] = {
     Forbidden: -31003,
@@ -28,7 +30,7 @@ _OWN_CODES: dict[type[TauseError], int] = {
 
 def tool_result(result: Result) -> dict[str, Any]:
     text = (result.text or b"null").decode()
-    told: dict[str, Any] = {
+    told: dict[str, Any] = COMPLETE | {
         "content": [{"type": "text", "text": text}],
         "structuredContent": result.value,
         "isError": False,
@@ -44,7 +46,7 @@ def tool_failure(error: TauseError | Crash) -> dict[str, Any]:
         if isinstance(error, TauseError)
         else {"code": "internal", "reference": error.reference}
     )
-    return {
+    return COMPLETE | {
         "content": [{"type": "text", "text": str(error)}],
         "isError": True,
         "_meta": {ERROR_KEY: described},
@@ -77,4 +79,4 @@ def resource_contents(uri: str, mime_type: str, value: Any) -> dict[str, Any]:
         told["blob"] = base64.b64encode(value).decode()
     else:
         told["text"] = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return {"contents": [told]}
+    return COMPLETE | {"contents": [told]}

@@ -7,6 +7,7 @@ from mcp_types import INVALID_PARAMS, PaginatedRequestParams
 
 from tause_mcp.errors import Invalid
 from tause_mcp.platform import Platform
+from tause_mcp.server.answers import COMPLETE
 from tause_mcp.server.definitions import Definitions
 from tause_mcp.server.identity import Context, Identify
 
@@ -45,10 +46,10 @@ class Lists:
     ) -> dict[str, Any]:
         cursor = params.cursor if params is not None else None
         if cursor is None and len(shown) <= PAGE:
-            return {name: shown}
+            return COMPLETE | {name: shown}
         principal = self._identify(ctx).caller.principal
         start = self._start(cursor, name, principal)
-        page: dict[str, Any] = {name: shown[start : start + PAGE]}
+        page: dict[str, Any] = COMPLETE | {name: shown[start : start + PAGE]}
         if start + PAGE < len(shown):
             page["nextCursor"] = self._seal.close(start + PAGE, "list", name, principal)
         return page

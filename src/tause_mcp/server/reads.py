@@ -69,7 +69,7 @@ class Reads:
         except (TauseError, Crash) as error:
             raise answers.protocol_error(error) from None
         message = {"role": "user", "content": {"type": "text", "text": result.value}}
-        return {"description": operation.description, "messages": [message]}
+        return answers.COMPLETE | {"description": operation.description, "messages": [message]}
 
     async def completion(self, ctx: Context, params: CompleteRequestParams) -> dict[str, Any]:
         identity = self._identify(ctx)
@@ -107,4 +107,4 @@ def _resource(operation: Operation) -> Resource:
 
 def _completion(values: list[str]) -> dict[str, Any]:
     kept = values[:_MAX_COMPLETIONS]
-    return {"completion": {"values": kept, "hasMore": len(values) > len(kept)}}
+    return answers.COMPLETE | {"completion": {"values": kept, "hasMore": len(values) > len(kept)}}

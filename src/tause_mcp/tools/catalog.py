@@ -1,8 +1,9 @@
 """Catalog: the small door to every tool."""
 
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from tause_mcp.capability import READ, Hints, tool
 from tause_mcp.services.catalog import Directory

@@ -12,6 +12,9 @@ from tause_mcp.tenancy import ROLES, Scopes, scope_parts
 MOST = 64
 """Scopes of one key or role."""
 
+MOST_TEXT = 8000
+"""Characters of all of them together: a person has to be able to read what they approve."""
+
 _SCOPE = re.compile(
     r"(?:\*|[a-z][a-z0-9_]{0,39}):(?:\*|[a-z][a-z0-9_]{0,39})"
     r"(?::(?:\*|[A-Za-z0-9._/:@\-]{1,512}\*?))?",
@@ -36,7 +39,14 @@ def checked(scopes: Iterable[str]) -> frozenset[str]:
                 "capability or action, or at the end of a part: storage:read:reports/*",
                 field="scopes",
             )
-    return frozenset(scope.removesuffix(":*") if scope.count(":") > 1 else scope for scope in given)
+    if sum(map(len, given)) > MOST_TEXT:
+        raise Invalid(f"scopes: at most {MOST_TEXT} characters together", field="scopes")
+    return frozenset(_spelled(scope) for scope in given)
+
+
+def _spelled(scope: str) -> str:
+    capability, action, part = scope_parts(scope)
+    return f"{capability}:{action}" if part == "*" else f"{capability}:{action}:{part}"
 
 
 def strong(scopes: Iterable[str]) -> bool:
