@@ -1,8 +1,9 @@
 """Contacts: create, find, change and tag them."""
 
-from typing import Annotated, NotRequired, TypedDict, cast
+from typing import Annotated, NotRequired, cast
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from tause_crm.service import Contact, Crm
 from tause_mcp import times
