@@ -55,7 +55,9 @@ def test_a_key_outside_the_grammar_is_refused(key: str) -> None:
     assert told.value.field == "key"
 
 
-@pytest.mark.parametrize("key", ["a", "A", "a/b", "a.b", "..a", "a..", ".../b", "-", "_", "a" * 512])
+@pytest.mark.parametrize(
+    "key", ["a", "A", "a/b", "a.b", "..a", "a..", ".../b", "-", "_", "a" * 512]
+)
 def test_a_key_of_the_grammar_is_kept_as_it_is(key: str) -> None:
     assert check_key(key) == key
 
