@@ -3,6 +3,7 @@
     from tause_mcp.testing import house, laws
 """
 
-from tause_mcp.testing.home import House, house
+from tause_mcp.testing import laws, surface
+from tause_mcp.testing.home import House, assembled, house
 
-__all__ = ["House", "house"]
+__all__ = ["House", "assembled", "house", "laws", "surface"]

@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from tause_mcp.capability import Capability, Prompt, Resource
+from tause_mcp.capability import Capability, Prompt, Resource, Route
 from tause_mcp.catalog import Catalog
 from tause_mcp.errors import Invalid
 from tause_mcp.operation import Operation
+from tause_mcp.tenancy import Scopes
 
 MAX_NAME = 40
 """Characters of a tool's name: hosts put a prefix before it and cut at 64."""
@@ -315,19 +316,13 @@ def routes_name_their_tool(catalog: Catalog, only: str | None = None) -> None:
 
     def breaches() -> Iterator[str]:
         for c in _capabilities(catalog, only):
-            for r in _routes(c):
+            for r in c.declared(Route):
                 if (r.tool is None) == (r.exempt is None):
                     yield f"{r.path}: names a tool or an exemption, one of them"
                 if r.tool is not None and r.tool not in catalog.tools:
                     yield f"{r.path}: no tool {r.tool!r}"
 
     _hold(breaches())
-
-
-def _routes(capability: Capability) -> list[Any]:
-    from tause_mcp.capability import Route
-
-    return capability.declared(Route)
 
 
 def resources_have_their_tool(catalog: Catalog, only: str | None = None) -> None:
@@ -370,6 +365,27 @@ def prompts_take_strings(catalog: Catalog, only: str | None = None) -> None:
     _hold(breaches())
 
 
+def lists_stay_small(catalog: Catalog, only: str | None = None) -> None:
+    """What a host loads unasked: the default list, the small door, the instructions."""
+    from tause_mcp.server.build import instructions
+    from tause_mcp.testing.pages import weight
+
+    everyone = Scopes(frozenset({"*:*"}))
+    flagships, door = catalog.listed(everyone), catalog.listed(everyone, ("catalog",))
+    size, tokens = weight(flagships)
+    text = instructions(catalog)
+    figures = {
+        "tools on the default list": (len(flagships), 32),
+        "bytes of the default list": (size, 34_000),
+        "tokens of the default list": (tokens, 4_000),
+        "tokens of the catalog toolset": (weight(door)[1], 800),
+        "bytes of the instructions": (len(text.encode()), 2_048),
+    }
+    breaches = [f"{what}: {is_}, at most {most}" for what, (is_, most) in figures.items() if is_ > most]
+    breaches += [f"{c.name}: not in the instructions" for c in catalog.capabilities if c.name not in text]
+    _hold(breaches)
+
+
 LAWS: tuple[Law, ...] = (
     capabilities_are_introduced,
     names_follow_the_grammar,
@@ -384,8 +400,10 @@ LAWS: tuple[Law, ...] = (
     routes_name_their_tool,
     resources_have_their_tool,
     prompts_take_strings,
+    lists_stay_small,
 )
-"""Every law that a capability is judged by, ours or a plugin's."""
+"""Every law that a capability is judged by, ours or a plugin's. `lists_stay_small` judges a whole
+catalogue, whatever `only` says."""
 
 
 def judge(catalog: Catalog, only: str | None = None) -> None:
