@@ -31,11 +31,6 @@ QUICK = Policy(deadline=5.0, pause=0.001)
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Server:
     """Answers each request with the next of `answers` (the last one again) and keeps what came."""
 
