@@ -15,7 +15,7 @@ Short = Annotated[str | None, Field(max_length=200)]
 Notes = Annotated[str | None, Field(max_length=4000)]
 Tags = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=32)]],
-    Field(min_length=1, max_length=32, description="Words such as vip; case does not matter."),
+    Field(max_length=32, description="Words such as vip; case does not matter."),
 ]
 Limit = Annotated[int, Field(ge=1, le=100)]
 Cursor = Annotated[str | None, Field(max_length=1024)]
