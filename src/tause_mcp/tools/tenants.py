@@ -1,9 +1,10 @@
 """Tenants: the caller's own and those below it. Every other one is absent."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from tause_mcp import times
 from tause_mcp.capability import CREATE, READ, REMOVE, REPLACE, SET, Consent, Pages, tool

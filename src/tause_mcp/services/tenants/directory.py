@@ -7,6 +7,7 @@ from typing import Any
 
 from tause_mcp import log, times
 from tause_mcp.database import Database, TenantDatabase, Transaction
+from tause_mcp.errors import NotFound
 from tause_mcp.services.tenants import tables
 from tause_mcp.services.tenants.removal import purge
 from tause_mcp.services.tenants.values import Value, effective_limits, value_of
@@ -70,6 +71,15 @@ class TenantDirectory:
             known = await self._stand(tenant)
         if not known.active:
             raise no_such_tenant()
+
+    async def active_since(self, tenant: TenantId) -> float | None:
+        """When an active tenant was created (epoch seconds); None when it looks absent."""
+        try:
+            await self.require_active(tenant)
+        except NotFound:
+            return None
+        row = await self.database.first(None, tables.ONE, child=tenant)
+        return None if row is None else row[6] / times.SECOND
 
     async def _stand(self, tenant: TenantId) -> Standing:
         line = await self.line(tenant)

@@ -4,6 +4,8 @@ Statements on another tenant of the tree name it `child`: they run in the caller
 that the change and the caller's audit entry commit together.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -143,7 +145,7 @@ CHILDREN = Statement(sa.select(sa.func.count()).where(_t.parent_id == _CHILD, _t
 LOCK = Statement(sa.select(_t.state, _t.config_version).where(*_CHILD_ROW).with_for_update())
 
 
-def _insert(dialect: str) -> sa.sql.expression.ClauseElement:
+def _insert(dialect: str) -> Any:
     insert = (sqlite if dialect == "sqlite" else postgresql).insert(tenants)
     return insert.values(
         tenant_id=_CHILD,
@@ -187,7 +189,7 @@ CONFIGURE = Statement(
 def _put(table: sa.Table, keys: tuple[str, ...], fields: tuple[str, ...]) -> Statement:
     """Store one row of the tenant `child`; the parameters are named `of_<column>`."""
 
-    def build(dialect: str) -> sa.sql.expression.ClauseElement:
+    def build(dialect: str) -> Any:
         insert = (sqlite if dialect == "sqlite" else postgresql).insert(table)
         given = {
             name: sa.bindparam(f"of_{name}", type_=table.c[name].type) for name in keys + fields
@@ -212,7 +214,7 @@ DROP_LIMIT = Statement(
 )
 
 
-def _add_usage(dialect: str) -> sa.sql.expression.ClauseElement:
+def _add_usage(dialect: str) -> Any:
     """Add counts to one row, unless the tenant is gone: a late flush must not outlive it."""
     columns = [c.name for c in usage.columns]
     fresh = sa.select(*(sa.bindparam(f"of_{c.name}", type_=c.type) for c in usage.columns)).where(

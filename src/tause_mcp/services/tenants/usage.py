@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tause_mcp.database import Database, TenantDatabase, Transaction
@@ -91,7 +92,7 @@ class UsageMeter:
             while counted:
                 portion = counted[:_PORTION]
                 try:
-                    await self._database.write(None, lambda tx, p=portion: _add(tx, p))
+                    await self._database.write(None, partial(_add, portion=portion))
                 except BaseException:
                     self._take_back(counted)
                     raise
