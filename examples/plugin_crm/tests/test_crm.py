@@ -9,25 +9,33 @@ from mcp import MCPError
 
 from tause_crm import CAPABILITY
 from tause_crm.sqlite import open_book
+from tause_mcp.catalog import Catalog
 from tause_mcp.errors import Invalid, NotFound, PreconditionFailed
 from tause_mcp.testing import House, assembled, house, laws
 
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    return assembled([CAPABILITY], {"crm.sqlite": open_book})
+
+
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
-def test_the_plugin_keeps_the_law(law: laws.Law) -> None:
-    law(assembled([CAPABILITY]), only="crm")
+def test_the_plugin_keeps_the_law(catalog: Catalog, law: laws.Law) -> None:
+    law(catalog, only="crm")
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def home(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    catalog: Catalog,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[House]:
     """The same suite on each backend."""
     monkeypatch.setenv("CRM_URL", f"{request.param}://{tmp_path}/crm.db")
-    plugged = {"crm.sqlite": open_book}
-    async with house(tmp_path / "home", plugins=[CAPABILITY], backends=plugged) as opened:
+    async with house(tmp_path / "home", catalog=catalog) as opened:
         for name in ("acme", "globex"):
             await opened.tenant(name)
         yield opened

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -129,12 +130,20 @@ def assembled(
 ) -> Catalog:
     """The built-in capabilities and exactly these plugins, judged as installed ones are."""
     given = [p if isinstance(p, EntryPoint) else _Given(p) for p in plugins]
+    if not given and not backends:
+        return _built_in()
     catalog = load(given)  # type: ignore[arg-type]  # a capability in hand loads like an entry point
     if not backends:
         return catalog
     known = dict(catalog.plugins)
     known["tause_mcp.backends"] = {**known.get("tause_mcp.backends", {}), **backends}
     return replace(catalog, plugins=known)
+
+
+@cache
+def _built_in() -> Catalog:
+    """Compiled once: it is frozen, and compiling is most of opening a house."""
+    return load(())
 
 
 class _Given:
