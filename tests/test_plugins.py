@@ -192,11 +192,13 @@ def test_every_group_is_loaded_by_name(write: Write) -> None:
 async def test_a_plugged_backend_keeps_what_its_capability_serves(
     write: Write, tmp_path: Path
 ) -> None:
-    async with house(tmp_path, plugins=[write("shelf"), backend("shelf")]) as opened:
-        async with opened.client(toolsets=("shelf",)) as client:
-            assert [t.name for t in (await client.list_tools()).tools] == ["shelf_get"]
-            got = await client.call_tool("shelf_get", {})
-            assert got.structured_content == {"kept": "well"}
+    async with (
+        house(tmp_path, plugins=[write("shelf"), backend("shelf")]) as opened,
+        opened.client(toolsets=("shelf",)) as client,
+    ):
+        assert [t.name for t in (await client.list_tools()).tools] == ["shelf_get"]
+        got = await client.call_tool("shelf_get", {})
+        assert got.structured_content == {"kept": "well"}
 
 
 async def test_a_plugins_scope_is_its_own(write: Write, tmp_path: Path) -> None:

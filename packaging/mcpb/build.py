@@ -87,4 +87,5 @@ def build(folder: Path, catalog: Catalog | None = None) -> Path:
 
 
 if __name__ == "__main__":
-    print(build(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist"))
+    built = build(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist")
+    sys.stdout.write(f"{built}\n")

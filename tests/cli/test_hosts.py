@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from mcp import Client, StdioServerParameters
 
 from tause_mcp.cli import hosts
 from tause_mcp.cli.hostfiles import Refused, change, edited
@@ -373,3 +374,31 @@ def test_the_entry_names_an_installed_script_where_there_is_one(
     monkeypatch.setattr(hosts.sys, "executable", str(tmp_path / "python"))
     entry = server_entry("claude-desktop", hosts.Wanted(), {})
     assert entry["command"] == str(tmp_path / "tause-mcp")
+
+
+# --- what a host then does -------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("host", "mode"), [("claude-code", "legacy"), ("claude-desktop", "auto")])
+async def test_a_host_starts_what_was_written_and_keeps_a_file(
+    host: str, mode: Any, tmp_path: Path
+) -> None:
+    """The real command line writes; then a client starts the entry with its own environment only."""
+    config, home = tmp_path / "c.json", tmp_path / "home"
+    command = [sys.executable, "-m", "tause_mcp", "install", host, "--config", str(config)]
+    source = str(Path(hosts.__file__).parents[2])
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": source, "TAUSE_HOME": str(home)}
+    subprocess.run(command, env=environ, check=True, capture_output=True)
+    entry = servers(config)["tause"]
+    server = StdioServerParameters(
+        command=entry["command"], args=entry["args"], env={**entry["env"], "PYTHONPATH": source}
+    )
+    async with Client(server, mode=mode, cache=None) as client:
+        listed = {tool.name for tool in (await client.list_tools()).tools}
+        assert {"storage_put", "catalog_search"} <= listed
+        assert ("audit_verify" in listed) == (host == "claude-code")
+        kept = await client.call_tool("storage_put", {"key": "hola.txt", "content": "¡hola!"})
+        assert not kept.is_error, kept
+        got = await client.call_tool("storage_get", {"key": "hola.txt"})
+        assert got.structured_content["content"] == "¡hola!"

@@ -79,9 +79,9 @@ class Open(BaseModel):
     size: Annotated[int, Field(ge=0, le=9)]
 
 
-async def shelf_item(shelf: Shelf, id: str) -> str:
+async def shelf_item(shelf: Shelf, item: str) -> str:
     """A thing."""
-    return id
+    return item
 
 
 def shelf_tidy(how: Annotated[int, Field(ge=1, le=3)]) -> str:
@@ -93,7 +93,7 @@ async def guess(shelf: Shelf, typed: str) -> list[str]:
     return []
 
 
-ITEM = resource("shelf/{id}", "A thing", scope="shelf:read")
+ITEM = resource("shelf/{item}", "A thing", scope="shelf:read")
 BREACHES: list[tuple[laws.Law, Catalog, str]] = [
     (laws.capabilities_are_introduced, made(plain(), about=""), "about"),
     (laws.capabilities_are_introduced, made(plain(), words=""), "words"),
@@ -115,7 +115,7 @@ BREACHES: list[tuple[laws.Law, Catalog, str]] = [
     (laws.scopes_are_of_the_capability, made(plain(scope="shelf:Read")), "not shelf:"),
     (
         laws.scopes_are_of_the_capability,
-        made(resource("shelf/{id}", "A thing", scope="shelf:write")(shelf_item)),
+        made(resource("shelf/{item}", "A thing", scope="shelf:write")(shelf_item)),
         "only reads",
     ),
     (laws.inputs_have_no_union_and_no_null, taking(int | str), "anyOf"),
@@ -152,19 +152,25 @@ BREACHES: list[tuple[laws.Law, Catalog, str]] = [
         laws.resources_have_their_tool,
         made(
             plain(),
-            resource("shelf/{id}", "A", scope="shelf:read", complete={"key": guess})(shelf_item),
+            resource("shelf/{item}", "A", scope="shelf:read", complete={"key": guess})(shelf_item),
         ),
         "completes key",
     ),
     (laws.prompts_take_strings, made(prompt("Tidy", scope="shelf:read")(shelf_tidy)), "string"),
-    (laws.lists_stay_small, made(*(plain(f"shelf_get_{n}", flagship=True) for n in range(33))), "33"),
+    (
+        laws.lists_stay_small,
+        made(*(plain(f"shelf_get_{n}", flagship=True) for n in range(33))),
+        "33",
+    ),
     (laws.lists_stay_small, made(plain(), about="x" * 2048), "instructions"),
 ]
 BREACHES = [b for b in BREACHES if b[0] is not laws.outputs_are_objects]
 
 
 @pytest.mark.parametrize(
-    ("law", "broken", "says"), BREACHES, ids=[f"{b[0].__name__}-{n}" for n, b in enumerate(BREACHES)]
+    ("law", "broken", "says"),
+    BREACHES,
+    ids=[f"{b[0].__name__}-{n}" for n, b in enumerate(BREACHES)],
 )
 def test_a_breach_is_named(law: laws.Law, broken: Catalog, says: str) -> None:
     with pytest.raises(AssertionError) as caught:
@@ -215,5 +221,3 @@ def test_a_new_tool_and_a_lost_one_are_named(tmp_path: Path) -> None:
         surface.compare(made(plain("shelf_read")), tmp_path, update=False)
     assert "shelf_get: has a snapshot and is gone" in str(caught.value)
     assert "shelf_read: new" in str(caught.value)
-
-

@@ -27,7 +27,9 @@ MCPB = "@anthropic-ai/mcpb@2.1.2"
 
 
 def module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"bundle_{name}", ROOT / f"packaging/mcpb/{name}.py")
+    spec = importlib.util.spec_from_file_location(
+        f"bundle_{name}", ROOT / f"packaging/mcpb/{name}.py"
+    )
     assert spec is not None and spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
@@ -93,7 +95,9 @@ def test_the_official_tool_would_refuse_a_wrong_one(mcpb: list[str], tmp_path: P
     told = json.loads((ROOT / "packaging/mcpb/manifest.json").read_text())
     told["server"]["type"] = "cobol"
     (tmp_path / "manifest.json").write_text(json.dumps(told))
-    wrong = subprocess.run([*mcpb, "validate", str(tmp_path / "manifest.json")], capture_output=True)
+    wrong = subprocess.run(
+        [*mcpb, "validate", str(tmp_path / "manifest.json")], capture_output=True
+    )
     assert wrong.returncode != 0
 
 
@@ -102,7 +106,9 @@ def test_the_same_sources_make_the_same_bytes(
 ) -> None:
     again = module("build").build(tmp_path, catalog)
     assert again.name == f"tause-mcp-{__version__}.mcpb"
-    assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(bundle.read_bytes()).digest()
+    assert (
+        hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(bundle.read_bytes()).digest()
+    )
 
 
 def test_nothing_but_the_sources_is_inside(bundle: Path) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from mcp import MCPError
-
 from tause_crm import CAPABILITY
 from tause_crm.sqlite import open_book
+
 from tause_mcp.catalog import Catalog
 from tause_mcp.errors import Invalid, NotFound, PreconditionFailed
 from tause_mcp.testing import House, assembled, house, laws

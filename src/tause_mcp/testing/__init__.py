@@ -1,6 +1,6 @@
 """For the tests of the house and of its plugins: laws over a catalogue, and a house in memory.
 
-    from tause_mcp.testing import house, laws
+from tause_mcp.testing import house, laws
 """
 
 from tause_mcp.testing import laws, surface

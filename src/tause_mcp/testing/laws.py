@@ -385,8 +385,12 @@ def lists_stay_small(catalog: Catalog, only: str | None = None) -> None:
         "tokens of the catalog toolset": (weight(door)[1], 800),
         "bytes of the instructions": (len(text.encode()), 2_048),
     }
-    breaches = [f"{what}: {is_}, at most {most}" for what, (is_, most) in figures.items() if is_ > most]
-    breaches += [f"{c.name}: not in the instructions" for c in catalog.capabilities if c.name not in text]
+    breaches = [
+        f"{what}: {is_}, at most {most}" for what, (is_, most) in figures.items() if is_ > most
+    ]
+    breaches += [
+        f"{c.name}: not in the instructions" for c in catalog.capabilities if c.name not in text
+    ]
     _hold(breaches)
 
 

@@ -101,7 +101,8 @@ async def crm_update(
     company: Short = None,
     notes: Notes = None,
     version: Annotated[
-        int | None, Field(ge=1, le=2**31, description="Refuse when the contact has another version.")
+        int | None,
+        Field(ge=1, le=2**31, description="Refuse when the contact has another version."),
     ] = None,
 ) -> ContactInfo:
     """Change the fields that you give; an empty text clears one."""
