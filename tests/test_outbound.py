@@ -181,8 +181,21 @@ async def test_one_private_address_among_public_ones_refuses_all(bad: str) -> No
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "[::1]", "[::ffff:7f00:1]"]
-    + ["localhost", "localhost.", "LOCALHOST", "0", "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ", "127。0。0。1"],
+    [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f.0.0.1",
+        "0177.0.0.1",
+        "[::1]",
+        "[::ffff:7f00:1]",
+        "localhost",
+        "localhost.",
+        "LOCALHOST",
+        "0",
+        "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ",
+        "127。0。0。1",
+    ],
 )
 async def test_every_spelling_of_loopback_is_refused(host: str) -> None:
     async with serving(OK) as server, Outbound(allow_http=True) as client:
