@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from tause_mcp.errors import DeadlineExceeded, Invalid, ProviderError, TauseErro
 from tause_mcp.outbound import Answer, Credential, Outbound, Policy, expand
 from tause_mcp.outbound import addresses as guard
 from tause_mcp.outbound.addresses import REFUSED, is_public, resolve_host
+from tause_mcp.outbound.answer import bounded
 from tause_mcp.outbound.transport import PinnedNetwork
 
 pytestmark = pytest.mark.anyio
@@ -468,6 +470,20 @@ async def test_an_answer_over_the_limit_is_refused_while_it_arrives(answer: byte
     async with serving(answer) as server, trusting() as client:
         with pytest.raises(ProviderError, match="larger than 2000 bytes"):
             await client.request("GET", server.url, policy=Policy(max_bytes=2000))
+
+
+async def test_a_bomb_never_unfolds_in_memory() -> None:
+    async def one_chunk() -> AsyncIterator[bytes]:
+        yield bomb
+
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProviderError):
+            await bounded(one_chunk(), "gzip", 2000)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 async def test_an_answer_of_exactly_the_limit_passes() -> None:
