@@ -233,7 +233,7 @@ def compile_operation(
         capability=capability,
         fn=declared.fn,
         title=declared.title,
-        description=inspect.getdoc(declared.fn) or "",
+        description=_prose(inspect.getdoc(declared.fn) or ""),
         scope=declared.scope,
         cost=shown.cost if shown else 1,
         hints=shown.hints if shown else READ,
@@ -244,6 +244,11 @@ def compile_operation(
         wants=tuple(wants.items()),
         declared=declared,
     )
+
+
+def _prose(doc: str) -> str:
+    """A docstring as a model reads it: its lines joined."""
+    return " ".join(doc.split())
 
 
 def compile_completion(

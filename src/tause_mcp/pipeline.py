@@ -16,7 +16,7 @@ from uuid import uuid4
 import orjson
 
 from tause_mcp import log
-from tause_mcp.capability import Consent
+from tause_mcp.capability import Consent, Tool
 from tause_mcp.database import TenantDatabase, Work
 from tause_mcp.errors import (
     DeadlineExceeded,
@@ -234,14 +234,22 @@ class Pipeline:
         """A call that may change something: consent, limits, idempotency, work, audit."""
         caller, key = call.caller, call.idempotency_key
         digest = digest_of(operation.name, call.arguments)
-        if key and (first := await self.idempotency.recall(caller, operation, key, digest)):
+        if (
+            key
+            and (first := await self.idempotency.recall(caller, operation, key, digest)) is not None
+        ):
             return _repeated(first)
         approval = await self._consent(operation, call, arguments, digest)
         if approval is not None and approval.status != "granted":
-            return Result(_pending(approval), approval=approval)
+            told = _pending(approval)
+            return Result(told, orjson.dumps(told), approval)
         try:
             await self.limits.admit(caller, operation)
-            if key and (first := await self.idempotency.claim(caller, operation, key, digest)):
+            if (
+                key
+                and (first := await self.idempotency.claim(caller, operation, key, digest))
+                is not None
+            ):
                 return _repeated(first)
             return await self._committed(operation, call, arguments, digest)
         except BaseException:
@@ -255,6 +263,8 @@ class Pipeline:
         consent = operation.consent(arguments) if operation.consent else None
         if consent is None:
             return None
+        if isinstance(operation.declared, Tool) and operation.declared.guard:
+            operation.declared.guard(call.caller, arguments)
         return await self.approvals.settle(call, operation, digest, consent)
 
     async def _committed(

@@ -9,10 +9,6 @@ from mcp.server.subscriptions import SubscriptionBus
 from mcp_types import (
     CompleteRequestParams,
     EmptyResult,
-    ListPromptsResult,
-    ListResourcesResult,
-    ListResourceTemplatesResult,
-    ListToolsResult,
     PromptReference,
     SetLevelRequestParams,
     SubscribeRequestParams,
@@ -21,12 +17,13 @@ from mcp_types import (
 from pydantic import BaseModel
 from tests.conformance import content, conversation, reading, rounds
 
-LISTS: dict[str, tuple[str, type[BaseModel]]] = {
-    "tools/list": ("tools", ListToolsResult),
-    "resources/list": ("resources", ListResourcesResult),
-    "resources/templates/list": ("resource_templates", ListResourceTemplatesResult),
-    "prompts/list": ("prompts", ListPromptsResult),
+LISTS = {
+    "tools/list": ("tools", "tools"),
+    "resources/list": ("resources", "resources"),
+    "resources/templates/list": ("resource_templates", "resourceTemplates"),
+    "prompts/list": ("prompts", "prompts"),
 }
+"""Each list's method and the name of its items, in the SDK's models and on the wire."""
 TOOL_NAMES = frozenset(
     tool.__name__
     for tool in (
@@ -89,8 +86,8 @@ def register(server: Server[Any], bus: SubscriptionBus | None = None) -> None:
         raise ValueError("This server serves subscriptions/listen: pass its bus to register().")
     fixtures = build(bus)
     source: Server[Any] = fixtures._lowlevel_server  # the SDK has no public way to its handlers
-    for method, (field, result) in LISTS.items():
-        _extend(server, source, method, field, result)
+    for method in LISTS:
+        _extend(server, source, method)
     _route(server, source, "tools/call", owned_tool)
     _route(server, source, "prompts/get", owned_prompt)
     _route(server, source, "resources/read", owned_resource)
@@ -99,9 +96,7 @@ def register(server: Server[Any], bus: SubscriptionBus | None = None) -> None:
     server.get_tool_input_schema = _schemas(server, source)
 
 
-def _extend(
-    server: Server[Any], source: Server[Any], method: str, field: str, result: type[BaseModel]
-) -> None:
+def _extend(server: Server[Any], source: Server[Any], method: str) -> None:
     """The first page of a list is the server's first page and the fixtures."""
     entry, theirs = server.get_request_handler(method), source.get_request_handler(method)
     assert theirs is not None
@@ -110,14 +105,21 @@ def _extend(
         return
 
     async def handler(ctx: Any, params: Any) -> Any:
-        listed: Any = await entry.handler(ctx, params)
+        page = await entry.handler(ctx, params)
         if params is not None and params.cursor is not None:
-            return listed
-        page = result.model_validate(listed) if isinstance(listed, Mapping) else listed
-        more = getattr(await theirs.handler(ctx, params), field)
-        return page.model_copy(update={field: [*getattr(page, field), *more]})
+            return page
+        return _joined(page, await theirs.handler(ctx, params), *LISTS[method])
 
     server.add_request_handler(method, entry.params_type, handler)
+
+
+def _joined(page: Any, more: Any, field: str, wire: str) -> Any:
+    """The server's page in the form that it gave it, a model or the wire's, and `more` items."""
+    items = getattr(more, field)
+    if isinstance(page, BaseModel):
+        return page.model_copy(update={field: [*getattr(page, field), *items]})
+    sent = [item.model_dump(by_alias=True, mode="json", exclude_none=True) for item in items]
+    return {**page, wire: [*page[wire], *sent]}
 
 
 def _route(
@@ -136,29 +138,17 @@ def _route(
 
 def _complete(server: Server[Any], source: Server[Any]) -> None:
     """Methods of the handshake era, and listening, where the server has none of its own."""
-    for method, params_type in (
+    absent: list[tuple[str, type[BaseModel]]] = [
         ("logging/setLevel", SetLevelRequestParams),
         ("resources/subscribe", SubscribeRequestParams),
         ("resources/unsubscribe", UnsubscribeRequestParams),
-    ):
-        _answer(server, method, params_type)
+    ]
+    for method, params_type in absent:
+        if server.get_request_handler(method) is None:
+            server.add_request_handler(method, params_type, acknowledge)
     listen = source.get_request_handler("subscriptions/listen")
     if server.get_request_handler("subscriptions/listen") is None and listen is not None:
         server.add_request_handler("subscriptions/listen", listen.params_type, listen.handler)
-
-
-def _answer(server: Server[Any], method: str, params_type: type[BaseModel]) -> None:
-    """Acknowledge a fixture's resource and what the server does not know, else ask the server."""
-    entry = server.get_request_handler(method)
-    if entry is None:
-        server.add_request_handler(method, params_type, acknowledge)
-        return
-
-    async def handler(ctx: Any, params: Any) -> Any:
-        fixture = hasattr(params, "uri") and owned_resource(params)
-        return await (acknowledge if fixture else entry.handler)(ctx, params)
-
-    server.add_request_handler(method, params_type, handler)
 
 
 def _schemas(server: Server[Any], source: Server[Any]) -> Callable[[str], Any]:

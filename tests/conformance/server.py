@@ -1,97 +1,94 @@
 """The server under test, in a process of its own: `python -m tests.conformance.server --port P`.
 
-Its contract with the runner: it serves `/mcp` on the loopback interface and leaves the key that
-opens it in `$TAUSE_HOME/key`.
+It is the house as `tause-mcp serve --transport http` composes it, with the fixtures added by the
+server's test hook. Like the real command it leaves the key that opens it in `$TAUSE_HOME/key`.
 """
 
 import argparse
-import os
-import secrets
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import uvicorn
-from mcp.server import ServerRequestContext
-from mcp.server.lowlevel import Server
-from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
-from mcp_types import (
-    CallToolRequestParams,
-    CallToolResult,
-    ListToolsResult,
-    PaginatedRequestParams,
-    TextContent,
-    Tool,
-)
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from mcp.server.subscriptions import PromptsListChanged, ServerEvent, ToolsListChanged
 from tests.conformance import fixtures
 
-ECHO = Tool(
-    name="echo",
-    description="Answer with the text that was given.",
-    input_schema={
-        "type": "object",
-        "properties": {"text": {"type": "string"}},
-        "required": ["text"],
-        "additionalProperties": False,
-    },
-)
+from tause_mcp.cli import house
+from tause_mcp.events import Event, EventBus
+from tause_mcp.http.guard import App, Receive, Scope, Send
+from tause_mcp.platform import open_platform
+from tause_mcp.server.app import HttpApp, Serving
+from tause_mcp.settings import Settings
+from tause_mcp.tenancy import ROOT
 
 
-async def list_tools(
-    ctx: ServerRequestContext[Any], params: PaginatedRequestParams | None
-) -> ListToolsResult:
-    return ListToolsResult(tools=[ECHO])
+class FixtureBus:
+    """What the fixtures publish reaches the first key's tenant by the house's own bus."""
+
+    def __init__(self, events: EventBus) -> None:
+        self._events = events
+
+    async def publish(self, event: ServerEvent) -> None:
+        """Only lists change: no fixture updates a resource."""
+        match event:
+            case ToolsListChanged():
+                self._events.publish(ROOT, Event("tools"))
+            case PromptsListChanged():
+                self._events.publish(ROOT, Event("prompts"))
+            case _:
+                raise NotImplementedError(type(event).__name__)
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        raise NotImplementedError("the house serves subscriptions/listen itself")
 
 
-async def call_tool(
-    ctx: ServerRequestContext[Any], params: CallToolRequestParams
-) -> CallToolResult:
-    said = str((params.arguments or {}).get("text", ""))
-    return CallToolResult(content=[TextContent(type="text", text=said)])
+@asynccontextmanager
+async def serving(settings: Settings, url: str) -> AsyncIterator[App]:
+    """Every HTTP door of the house, the fixtures beside its tools."""
+    async with open_platform(settings, public_url=url) as platform:
+        await house.first_key(platform)
+        bus = FixtureBus(platform.events)
+        hook = Serving(
+            hooks=(lambda server: fixtures.register(server, bus),),
+            streamed=frozenset(fixtures.STREAMED),
+        )
+        http = HttpApp(platform, hook)
+        async with http.doors.running():
+            yield http.guarded
 
 
-def build() -> Server[Any]:
-    """A bare SDK server with one tool and every fixture."""
-    bus = InMemorySubscriptionBus()
-    server: Server[Any] = Server(
-        "bare",
-        version="0",
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-        on_subscriptions_listen=ListenHandler(bus),
-    )
-    security = RequestStateSecurity.ephemeral()
-    server.middleware.append(RequestStateBoundary(security, default_audience="bare"))
-    fixtures.register(server, bus)
-    return server
+def application(settings: Settings, url: str) -> App:
+    """An ASGI application that is open between its lifespan's two ends."""
+    inner: App | None = None
 
-
-class BearerOnly:
-    """Refuse whoever does not bring the key, so that a run proves the proxy's part too."""
-
-    def __init__(self, app: ASGIApp, key: str) -> None:
-        self._app = app
-        self._expected = f"Bearer {key}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        known = dict(scope.get("headers", ())).get(b"authorization") == self._expected
-        if scope["type"] == "http" and not known:
-            await Response(status_code=401)(scope, receive, send)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal inner
+        if inner is not None and scope["type"] != "lifespan":
+            await inner(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await receive()
+        async with serving(settings, url) as inner:
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return app
 
 
 def main() -> None:
-    """Serve with sessions for the handshake era; the modern era is stateless by itself."""
+    """Serve with sessions for the handshake era, as one worker does."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--port", type=int, required=True)
     port = arguments.parse_args().port
-    key = secrets.token_urlsafe()
-    Path(os.environ["TAUSE_HOME"], "key").write_text(key)
-    app = BearerOnly(build().streamable_http_app(), key)
-    uvicorn.run(app, port=port, log_level="warning", timeout_graceful_shutdown=1)
+    uvicorn.run(
+        application(house.settings(), f"http://127.0.0.1:{port}"),
+        port=port,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from mcp_types import (
     Tool,
 )
 from tests.conformance import fixtures
-from tests.conformance.server import build
+from tests.conformance.bare import build
 
 pytestmark = pytest.mark.anyio
 OWN = Tool(name="own", input_schema={"type": "object"})

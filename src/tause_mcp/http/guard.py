@@ -14,6 +14,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_BLANK = (b" ", b"\t")
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _CORS = (
     (b"access-control-allow-methods", b"GET, POST, DELETE, HEAD, PATCH, PUT, OPTIONS"),
@@ -76,6 +77,8 @@ class Guard:
             return
         host = origin = None
         for name, value in scope["headers"]:
+            if value.endswith(_BLANK):  # RFC 9110: no part of the value; httptools keeps it
+                scope["headers"] = [(n, v.strip(b" \t")) for n, v in scope["headers"]]
             if name == b"host":
                 host = value.decode("latin-1")
             elif name == b"origin":

@@ -8,7 +8,6 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from tause_mcp.errors import (
     Forbidden,
-    NotFound,
     QuotaExceeded,
     RateLimited,
     TauseError,
@@ -58,12 +57,15 @@ def unknown(what: str, name: str) -> MCPError:
     return MCPError(INVALID_PARAMS, f"Unknown {what}: {name[:128]}")
 
 
+def no_resource(uri: str) -> MCPError:
+    """Foreign or absent: the same words (SEP-2164: -32602 with the URI that was asked for)."""
+    return MCPError(INVALID_PARAMS, "Resource not found", {"uri": uri[:2048]})
+
+
 def protocol_error(error: TauseError | Crash) -> MCPError:
     """A failed resource or prompt as its JSON-RPC error."""
     if isinstance(error, Crash):
         return MCPError(INTERNAL_ERROR, str(error))
-    if isinstance(error, NotFound):
-        return MCPError(INVALID_PARAMS, "Resource not found")
     code = _OWN_CODES.get(type(error), INVALID_PARAMS)
     return MCPError(code, str(error), {ERROR_KEY: error.describe()})
 

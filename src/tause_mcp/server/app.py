@@ -37,6 +37,8 @@ class Serving:
     sse: bool = False
     view: View = field(default_factory=View)
     hooks: tuple[Hook, ...] = ()
+    streamed: frozenset[str] = frozenset()
+    """Names that `hooks` add and that talk while they work."""
 
 
 class HttpApp:
@@ -44,7 +46,13 @@ class HttpApp:
 
     def __init__(self, platform: Platform, serving: Serving) -> None:
         server = build(platform, hooks=serving.hooks)
-        self.doors = Doors(platform, server, stateless=serving.stateless, view=serving.view)
+        self.doors = Doors(
+            platform,
+            server,
+            stateless=serving.stateless,
+            view=serving.view,
+            streamed=serving.streamed,
+        )
         self._legacy = SseDoor(platform, server, serving.view) if serving.sse else None
         self._rest: Any = routes_of(platform)
         self.guarded = Guard(self._route, platform.settings, platform.public_url)

@@ -30,8 +30,15 @@ class Doors:
     """Both Streamable HTTP doors, in both eras."""
 
     def __init__(
-        self, platform: Platform, server: Server[Any], *, stateless: bool, view: View = _VIEW
+        self,
+        platform: Platform,
+        server: Server[Any],
+        *,
+        stateless: bool,
+        view: View = _VIEW,
+        streamed: frozenset[str] = frozenset(),
     ) -> None:
+        """`streamed` are names, beside the catalogue's long tools, that are served as streams."""
         self._platform = platform
         self._stateless = stateless
         self._view = view
@@ -43,7 +50,8 @@ class Doors:
             server, json_response=False, stateless=stateless, max_request_body_size=body
         )
         tools = platform.catalog.tools.values()
-        self._long = frozenset(o.name.encode() for o in tools if o.long or o.forwards)
+        long = {o.name for o in tools if o.long or o.forwards} | streamed
+        self._long = frozenset(name.encode() for name in long)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -46,6 +46,8 @@ class Reads:
                 raise NotFound("resource not found")
             call = Invocation(caller, values, local=identity.local)
             result = await self._platform.pipeline.run(operation, call)
+        except NotFound:
+            raise answers.no_resource(uri) from None
         except (TauseError, Crash) as error:
             raise answers.protocol_error(error) from None
         return answers.resource_contents(uri, _resource(operation).mime_type, result.value)
@@ -56,7 +58,7 @@ class Reads:
                 values = template.match(uri)
                 if values is not None:
                     return operation, dict(values)
-        raise answers.protocol_error(NotFound("resource not found"))
+        raise answers.no_resource(uri)
 
     async def prompt(self, ctx: Context, params: GetPromptRequestParams) -> dict[str, Any]:
         identity = self._identify(ctx)

@@ -1,8 +1,9 @@
 """Approvals: see what waits for a person. No tool answers one."""
 
-from typing import Annotated, Literal, NotRequired, TypedDict, cast
+from typing import Annotated, Literal, NotRequired, cast
 
 from pydantic import Field
+from typing_extensions import TypedDict  # pydantic reads typing's only from Python 3.12
 
 from tause_mcp import times
 from tause_mcp.capability import READ, Pages, tool

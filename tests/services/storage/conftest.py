@@ -11,8 +11,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.support.storage import World, made_database, opened_world
 
-from tause_mcp.services.storage.backends import ObjectStore, open_store
+from tause_mcp.database import open_database
+from tause_mcp.services.storage import ObjectStore, open_store
 
 
 def free_port() -> int:
@@ -73,6 +75,19 @@ def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 async def store(storage_url: str) -> AsyncIterator[ObjectStore]:
     async with open_store(storage_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def world(store: ObjectStore, tmp_path: Path) -> AsyncIterator[World]:
+    async with open_database(made_database(tmp_path / "rows.db")) as database:
+        yield World(database, store)
+
+
+@pytest.fixture
+async def disk(tmp_path: Path) -> AsyncIterator[World]:
+    """A world on files only: what does not depend on the kind of store."""
+    async with opened_world(tmp_path / "disk") as opened:
         yield opened
 
 

@@ -5,12 +5,15 @@ from collections.abc import Iterable
 
 import orjson
 
-from tause_mcp.auth.narrowing import intersection
+from tause_mcp.auth import intersection
 from tause_mcp.errors import Forbidden, Invalid
 from tause_mcp.tenancy import ROLES, Scopes, scope_parts
 
 MOST = 64
 """Scopes of one key or role."""
+
+MOST_TEXT = 8000
+"""Characters of all of them together: a person has to be able to read what they approve."""
 
 _SCOPE = re.compile(
     r"(?:\*|[a-z][a-z0-9_]{0,39}):(?:\*|[a-z][a-z0-9_]{0,39})"
@@ -36,7 +39,14 @@ def checked(scopes: Iterable[str]) -> frozenset[str]:
                 "capability or action, or at the end of a part: storage:read:reports/*",
                 field="scopes",
             )
-    return frozenset(scope.removesuffix(":*") if scope.count(":") > 1 else scope for scope in given)
+    if sum(map(len, given)) > MOST_TEXT:
+        raise Invalid(f"scopes: at most {MOST_TEXT} characters together", field="scopes")
+    return frozenset(_spelled(scope) for scope in given)
+
+
+def _spelled(scope: str) -> str:
+    capability, action, part = scope_parts(scope)
+    return f"{capability}:{action}" if part == "*" else f"{capability}:{action}:{part}"
 
 
 def strong(scopes: Iterable[str]) -> bool:

@@ -40,7 +40,7 @@ class Access:
         ancestors: Callable[[], Awaitable[tuple[TenantId, ...]]],
     ) -> None:
         self._database = database
-        self._tenant = database.tenant
+        self.tenant = database.tenant
         self._caller = caller
         self._credentials = credentials
         self._ancestors = ancestors
@@ -63,7 +63,7 @@ class Access:
         """
         own = None if scopes is None else grammar.checked(scopes)
         role = DEFAULT_ROLE if role is None and own is None else role
-        key_id, text, digest = self._credentials.mint(self._tenant)
+        key_id, text, digest = self._credentials.mint(self.tenant)
         now = times.now()
 
         async def work(tx: Transaction) -> KeyInfo:
@@ -127,7 +127,7 @@ class Access:
             return await _key(tx, key_id)
 
         revoked = await self._database.write(work)
-        self._credentials.changed(self._tenant, key_id)
+        self._credentials.changed(self.tenant, key_id)
         return revoked
 
     # --- roles ------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ class Access:
             return Role(name, tuple(sorted(given)), built_in=False)
 
         role = await self._database.write(work)
-        self._credentials.changed(self._tenant)
+        self._credentials.changed(self.tenant)
         return role
 
     async def roles(self, after: tuple[bool, str] | None, most: int) -> list[Role]:
@@ -193,7 +193,7 @@ class Access:
                 )
 
         await self._database.write(work)
-        self._credentials.changed(self._tenant)
+        self._credentials.changed(self.tenant)
 
     # --- assignments --------------------------------------------------------------------------
 
@@ -205,8 +205,8 @@ class Access:
         Raises:
             Forbidden: more than the caller holds. NotFound: no such role, or no tenant above.
         """
-        principal = Principal.read(subject, issuer, self._tenant)
-        if principal.home != self._tenant and principal.home not in await self._ancestors():
+        principal = Principal.read(subject, issuer, self.tenant)
+        if principal.home != self.tenant and principal.home not in await self._ancestors():
             raise NotFound("no such tenant above this one", field="subject")
         now = times.now()
 
@@ -234,7 +234,7 @@ class Access:
         Raises:
             NotFound: the principal does not have it.
         """
-        principal = Principal.read(subject, issuer, self._tenant)
+        principal = Principal.read(subject, issuer, self.tenant)
 
         async def work(tx: Transaction) -> None:
             removed = await tx.run(

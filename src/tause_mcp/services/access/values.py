@@ -64,7 +64,7 @@ class Principal(NamedTuple):
             raise Invalid("a subject is 1 to 255 characters, none of control", field="subject")
         return cls(home, issuer, subject)
 
-    def written(self, tenant: TenantId) -> str:
+    def written(self, tenant: str) -> str:
         """As `read` takes it."""
         foreign = self.home != tenant or _FOREIGN.fullmatch(self.subject)
         return f"{self.home}/{self.subject}" if foreign else self.subject

@@ -1,5 +1,6 @@
 """Objects kept for one tenant."""
 
+from dataclasses import replace
 from typing import Any
 
 from tause_mcp.capability import Backends, Binding, Capability
@@ -12,6 +13,7 @@ from tause_mcp.services.storage.service import ANY, Conditions, Storage
 from tause_mcp.services.storage.sweep import Sweep
 from tause_mcp.services.storage.uploads import Upload, Uploads
 from tause_mcp.settings import Settings
+from tause_mcp.tenancy import Scopes
 
 LIMIT = "storage"
 """The tenant's limit of stored bytes."""
@@ -30,7 +32,14 @@ def _storage(binding: Binding) -> Storage:
         limit=lambda: binding.limit(LIMIT),
         max_object=binding.settings.max_upload,
         changed=lambda key: binding.events.resource_updated(binding.tenant, f"storage/{key}"),
+        link=lambda key: _result_link(binding, key),
     )
+
+
+def _result_link(binding: Binding, key: str) -> str:
+    """A caller may read its own result, whatever else it may."""
+    caller = replace(binding.caller, scopes=Scopes(frozenset({f"storage:read:{key}"})))
+    return binding.service(Links).sign(caller, key, expires_in=3600)["url"]
 
 
 def _uploads(binding: Binding) -> Uploads:

@@ -18,6 +18,7 @@ from tause_mcp.errors import TauseError, TooLarge, Unavailable
 from tause_mcp.services.storage import tables
 from tause_mcp.services.storage.backends import Body, ObjectStore
 from tause_mcp.tenancy import TenantId
+from tause_mcp.times import now
 
 INLINE = 16 * 1024
 """Objects up to this many bytes live in their row."""
@@ -25,11 +26,6 @@ LEASE = 60_000_000
 """Microseconds that a write may be silent before the sweep takes what it wrote."""
 SLOWEST = 1.0
 """Bytes per microsecond: a replaced blob stays long enough for a reader of this speed."""
-
-
-def now() -> int:
-    """Epoch microseconds."""
-    return time.time_ns() // 1000
 
 
 def folder_of(tenant: TenantId) -> str:
@@ -129,10 +125,13 @@ class Blobs:
         await self._database.write(work)
 
     async def discard(self, blob: str | None) -> None:
-        """The blob is not wanted after all: due at once. If that fails it is due soon anyway."""
+        """The blob is not wanted after all: due at once. If that fails it is due soon anyway.
+
+        Planned anew, not moved: the sweep may have been faster than the end of a slow write.
+        """
         if blob is not None:
             with suppress(TauseError):
-                await self.postpone(blob, 0)
+                await self._database.write(lambda tx: queue(tx, blob, 0))
 
 
 async def queue(tx: Transaction, blob: str, due: int) -> None:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 from tause_mcp.errors import Invalid, NotFound, TauseError
 from tause_mcp.sealing import Seal
 from tause_mcp.services.storage.keys import check_key
-from tause_mcp.services.storage.objects import SignedUrl, iso
+from tause_mcp.services.storage.objects import SignedUrl
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
+from tause_mcp.times import iso
 
 Method = Literal["GET", "PUT"]
 LONGEST = 7 * 86_400

@@ -2,8 +2,11 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
+
+from tause_mcp.times import iso
 
 
 class ObjectInfo(TypedDict):
@@ -73,13 +76,9 @@ class Reading:
     start: int
     end: int
     chunks: AsyncIterator[bytes]
+    asked: int
+    """Bytes that were asked for: more than `end - start` when they were cut."""
 
     async def whole(self) -> bytes:
         """Everything that is left, in one piece."""
         return b"".join([chunk async for chunk in self.chunks])
-
-
-def iso(microseconds: int) -> str:
-    """Epoch microseconds as ISO 8601 UTC."""
-    moment = datetime.fromtimestamp(microseconds / 1_000_000, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -7,13 +7,14 @@ removal of what it referred to before: whatever dies in the middle, the old obje
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from mimetypes import MimeTypes
+from typing import Any
 from uuid import uuid4
 
 from tause_mcp.database import TenantDatabase, Transaction, Work
 from tause_mcp.errors import NotFound, QuotaExceeded, Unavailable
 from tause_mcp.services.storage import tables
 from tause_mcp.services.storage.backends import BlobGone, Body
-from tause_mcp.services.storage.blobs import INLINE, Blobs, Kept, adopt, now, retire, within
+from tause_mcp.services.storage.blobs import INLINE, Blobs, Kept, adopt, retire, within
 from tause_mcp.services.storage.keys import (
     AFTER,
     check_conditions,
@@ -23,7 +24,10 @@ from tause_mcp.services.storage.keys import (
     parse_range,
 )
 from tause_mcp.services.storage.objects import Reading, StoredObject, Usage
+from tause_mcp.times import now
 
+PREVIEW = 4096
+"""Bytes of a kept result that are shown at once."""
 OCTETS = "application/octet-stream"
 _TYPES = MimeTypes()
 """The types that Python itself knows: the same on every machine."""
@@ -56,12 +60,14 @@ class Storage:
         limit: Callable[[], int | None] = lambda: None,
         max_object: int = 5 << 30,
         changed: Callable[[str], None] = lambda key: None,
+        link: Callable[[str], str] = lambda key: "",
     ) -> None:
         self._database = database
         self.blobs = blobs
         self._limit = limit
         self.max_object = max_object
         self._changed = changed
+        self._link = link
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -85,12 +91,13 @@ class Storage:
                 raise _absent()
             found = StoredObject.of(row)
             start, end = (0, found.size) if span is None else parse_range(span, found.size)
+            asked = end - start
             end = end if most is None else min(end, start + most)
             try:
                 chunks = await self._chunks(found, row[7], start, end)
             except BlobGone:  # replaced between the row and its blob: look again
                 continue
-            return Reading(found, start, end, chunks)
+            return Reading(found, start, end, chunks, asked)
         raise Unavailable("the bytes of this object cannot be found: tell the operator")
 
     async def _chunks(
@@ -117,7 +124,13 @@ class Storage:
     async def usage(self) -> Usage:
         """What is kept, and how much may be."""
         row = await self._database.first(tables.USAGE)
-        return Usage(*(row or (0, 0, 0)), limit=self._limit())
+        kept, objects, reserved = row or (0, 0, 0)
+        return Usage(kept, objects, reserved, self._limit())
+
+    @staticmethod
+    def guessed(key: str) -> str | None:
+        """The content type that the key's ending suggests."""
+        return _TYPES.guess_type(key)[0]
 
     # --- changing ---------------------------------------------------------------------------
 
@@ -193,7 +206,7 @@ class Storage:
     ) -> StoredObject:
         """Make `key` refer to `kept`. `reserved` bytes were promised to it; `also` runs first."""
         check_key(key)
-        kind = content_type or _TYPES.guess_type(key)[0] or OCTETS
+        kind = content_type or self.guessed(key) or OCTETS
 
         async def work(tx: Transaction) -> StoredObject:
             if also is not None:
@@ -259,10 +272,15 @@ class Storage:
             destination, kept, content_type=found.content_type, conditions=conditions
         )
 
-    async def keep(self, name: str, text: bytes) -> StoredObject:
-        """Keep a result that is too large to be shown, under a key of its own."""
+    async def keep_result(self, name: str, text: bytes) -> dict[str, Any]:
+        """Keep a result of tool `name` that is too large to be shown: `{preview, key, size, url}`.
+
+        `storage_get` with `range` reads on; the link reads it without a login for an hour.
+        """
         key = f"results/{name}/{uuid4().hex}.json"
-        return await self.put(key, text, content_type="application/json")
+        stored = await self.put(key, text, content_type="application/json")
+        preview = text[:PREVIEW].decode(errors="ignore")
+        return {"preview": preview, "key": key, "size": stored.size, "url": self._link(key)}
 
     async def erase(self) -> int:
         """Remove everything of the tenant, for good; the number of objects that were there."""

@@ -8,13 +8,14 @@ import time
 import anyio
 
 from tause_mcp import log
-from tause_mcp.database import Database, TenantDatabase, Transaction
+from tause_mcp.database import Database, Statement, TenantDatabase, Transaction
 from tause_mcp.errors import TauseError
 from tause_mcp.services.storage import tables
 from tause_mcp.services.storage.backends import ObjectStore
-from tause_mcp.services.storage.blobs import folder_of, now, queue
+from tause_mcp.services.storage.blobs import folder_of, queue
 from tause_mcp.services.storage.uploads import give_up
 from tause_mcp.tenancy import TenantId
+from tause_mcp.times import now
 
 EVERY = 15.0
 """Seconds between sweeps."""
@@ -69,7 +70,7 @@ class Sweep:
             ended += len(due)
         return ended
 
-    async def _due(self, statement: tables.Statement, until: int) -> list[tuple[str, str]]:
+    async def _due(self, statement: Statement, until: int) -> list[tuple[str, str]]:
         rows = await self._database.read(None, lambda tx: tx.all(statement, now=until, count=BATCH))
         return [(row[0], row[1]) for row in rows]
 

@@ -11,10 +11,11 @@ import anyio
 from tause_mcp.database import TenantDatabase, Transaction
 from tause_mcp.errors import Conflict, Invalid, NotFound, QuotaExceeded, TooLarge
 from tause_mcp.services.storage import tables
-from tause_mcp.services.storage.blobs import Blobs, Kept, adopt, now, retire
+from tause_mcp.services.storage.blobs import Blobs, Kept, adopt, retire
 from tause_mcp.services.storage.keys import check_key
 from tause_mcp.services.storage.objects import StoredObject
 from tause_mcp.services.storage.service import Storage, end_upload, lock_usage
+from tause_mcp.times import now
 
 PART = 4 << 20
 """Bytes of one part: at most this much of what arrived is lost by a kill."""
@@ -160,11 +161,19 @@ class Uploads:
             return await self._storage.stat(upload.key)
         if not upload.complete:
             raise Conflict(f"the upload is only at byte {upload.received} of {upload.length}")
+        return await self.settle(upload, await self.assemble(upload))
+
+    async def assemble(self, upload: Upload) -> Kept:
+        """The whole of a complete upload in one; the upload is over when its sha256 is wrong."""
         kept = await self._blobs.keep(self._whole(upload), upload.length)
         if upload.sha256 and kept.sha256 != upload.sha256:
             await self._blobs.discard(kept.blob)
             await self.end(upload)
             raise WrongChecksum("the whole object does not have the announced sha256: begin again")
+        return kept
+
+    async def settle(self, upload: Upload, kept: Kept) -> StoredObject:
+        """One transaction: the object refers to `kept`, the parts go, the upload is done."""
 
         async def settled(tx: Transaction) -> None:
             if not await tx.run(tables.FINISH, upload=upload.id):
