@@ -152,6 +152,10 @@ class Bound:
     def limit(self, name: str) -> int | None:
         return self._platform.directory.cached_limit(self.tenant, name)
 
+    def shared(self, wanted: type[T]) -> T:
+        found: T = self._platform.shared[wanted]
+        return found
+
     def service(self, wanted: type[T]) -> T:
         made: T | None = self._made.get(wanted)
         if made is None:

@@ -122,6 +122,10 @@ class Binding(Protocol):
         """The open backend of a capability."""
         ...
 
+    def shared(self, wanted: type[T]) -> T:
+        """What the process has one of (the directory, the meter, the limits), by its class."""
+        ...
+
     def service(self, wanted: type[T]) -> T:
         """Another service, bound to the same tenant and call."""
         ...
@@ -166,10 +170,12 @@ class Pages:
         page: Page = {"items": list(items[:kept])}
         if kept < len(items):
             last = position(items[kept - 1])
-            page["next_cursor"] = self._seal.close(
-                last, "page", self._tenant, self._tool, repr(filters)
-            )
+            page["next_cursor"] = self.cursor(last, *filters)
         return page
+
+    def cursor(self, position: Any, *filters: object) -> str:
+        """A cursor to what comes after `position`."""
+        return self._seal.close(position, "page", self._tenant, self._tool, repr(filters))
 
 
 def _json(item: Any) -> bytes:
@@ -341,6 +347,12 @@ class Capability:
     backends: Backends | None = None
     background: Callable[[Any], Awaitable[None]] | None = None
     """Work that runs beside the server: `await background(platform)` until cancelled."""
+    on_delete: Callable[[Any, TenantId], Awaitable[None]] | None = None
+    """`await on_delete(platform, tenant)` removes what a deleted tenant keeps outside the rows.
+
+    It runs before the rows go, and again after a crash: it must be able to."""
+    gauges: Mapping[str, Callable[[TenantDatabase], Awaitable[int]]] = field(default_factory=dict)
+    """limit name -> how much of it a tenant uses now, for `tenants_get_usage`."""
 
     def declared(self, kind: type[T]) -> list[T]:
         """The values of one kind that its modules declare, in the order of the source."""

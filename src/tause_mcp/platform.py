@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,21 @@ class Platform:
         )
         self.credentials = _Credentials(self.verifier)
         gate = ApprovalGate(self.database, self.settings, self.approval_url, self._ceiling)
+        limits = TenantLimits(self.directory)
+        self.shared: Mapping[type[Any], Any] = {
+            TenantDirectory: self.directory,
+            UsageMeter: self.usage,
+            TenantLimits: limits,
+        }
+        for capability in self.catalog.capabilities:
+            self.directory.gauges.update(capability.gauges)
+            if capability.on_delete is not None:
+                self.directory.farewells.append(partial(capability.on_delete, self))
         self.pipeline = Pipeline(
             tenants=self.directory,
-            limits=TenantLimits(self.directory),
+            limits=limits,
             approvals=gate,
-            idempotency=StoredIdempotency(self.database),
+            idempotency=StoredIdempotency(self.database, lease=self.settings.deadline + 30),
             audit=self.audit,
             meter=self.usage,
             binder=self,

@@ -1,0 +1,215 @@
+"""The tree of tenants as the whole process sees it: who is active, who stands above whom."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from tause_mcp import log, times
+from tause_mcp.database import Database, TenantDatabase, Transaction
+from tause_mcp.errors import NotFound
+from tause_mcp.services.tenants import tables
+from tause_mcp.services.tenants.removal import purge
+from tause_mcp.services.tenants.values import Value, effective_limits, value_of
+from tause_mcp.tenancy import ROOT, TenantId, no_such_tenant
+
+FRESH = 4.0
+"""Seconds that a standing may be believed: a suspension reaches every process within it."""
+_MOST = 10_000
+
+Farewell = Callable[[TenantId], Awaitable[None]]
+"""Removes what a deleted tenant keeps outside the database. May run again after a crash."""
+
+Gauge = Callable[[TenantDatabase], Awaitable[int]]
+"""How much of a limit a tenant uses now."""
+
+_log = log.get("tenants")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One tenant's place: itself and its ancestors, nearest first, and its limits in force."""
+
+    line: tuple[TenantId, ...]
+    active: bool
+    limits: Mapping[str, int]
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is stored along a tenant's line: rows, limits and values, nearest first."""
+
+    ids: tuple[TenantId, ...]
+    states: tuple[str, ...]
+    plans: tuple[str | None, ...]
+    limits: tuple[Mapping[str, int], ...]
+    values: tuple[Mapping[str, Value], ...]
+
+    @property
+    def active(self) -> bool:
+        return all(state == tables.ACTIVE for state in self.states)
+
+    @property
+    def present(self) -> bool:
+        return bool(self.states) and self.states[0] != tables.DELETED
+
+
+@dataclass
+class TenantDirectory:
+    """`pipeline.Tenants`. Its reads are the house's own: callers prove their reach first."""
+
+    database: Database
+    farewells: list[Farewell] = field(default_factory=list)
+    gauges: dict[str, Gauge] = field(default_factory=dict)
+    _known: dict[TenantId, Standing] = field(default_factory=dict)
+
+    async def require_active(self, tenant: TenantId) -> None:
+        """Raise as for an absent tenant unless it and every tenant above it is active."""
+        known = self._known.get(tenant)
+        if known is None or known.until <= monotonic():
+            known = await self._stand(tenant)
+        if not known.active:
+            raise no_such_tenant()
+
+    async def active_since(self, tenant: TenantId) -> float | None:
+        """When an active tenant was created (epoch seconds); None when it looks absent."""
+        try:
+            await self.require_active(tenant)
+        except NotFound:
+            return None
+        row = await self.database.first(None, tables.ONE, child=tenant)
+        return None if row is None else row[6] / times.SECOND
+
+    async def _stand(self, tenant: TenantId) -> Standing:
+        line = await self.line(tenant)
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        known = self._known[tenant] = Standing(
+            line.ids, line.active, effective_limits(line), monotonic() + FRESH
+        )
+        return known
+
+    def forget(self, tenant: TenantId) -> None:
+        """Read anew what stands about a tenant and everyone below it."""
+        for known in [t for t, s in self._known.items() if tenant in s.line]:
+            del self._known[known]
+
+    async def limit(self, tenant: TenantId, name: str) -> int | None:
+        """The limit in force; None is unlimited."""
+        return (await self.limits(tenant)).get(name)
+
+    async def limits(self, tenant: TenantId) -> Mapping[str, int]:
+        """Every limit in force, by name."""
+        known = self._known.get(tenant)
+        if known is None or known.until <= monotonic():
+            known = await self._stand(tenant)
+        return known.limits
+
+    def cached_limit(self, tenant: TenantId, name: str) -> int | None:
+        """The same without waiting, once `require_active` has passed."""
+        known = self._known.get(tenant)
+        return None if known is None else known.limits.get(name)
+
+    async def ancestors(self, tenant: TenantId) -> tuple[TenantId, ...]:
+        """The tenants above, nearest first.
+
+        Raises:
+            NotFound: no such tenant.
+        """
+        known = self._known.get(tenant) or await self._stand(tenant)
+        return known.line[1:]
+
+    async def reach(self, top: TenantId, tenant: TenantId) -> Line:
+        """The line of `tenant`, which is `top` or stands below it.
+
+        Raises:
+            NotFound: absent, deleted or elsewhere in the tree: all alike.
+        """
+        line = await self.line(tenant)
+        if top not in line.ids:
+            raise no_such_tenant()
+        return line
+
+    async def line(self, tenant: TenantId) -> Line:
+        """What is stored along a tenant's line."""
+
+        async def work(tx: Transaction) -> tuple[list[Any], list[Any], list[Any]]:
+            return (
+                await tx.all(tables.LINEAGE, child=tenant),
+                await tx.all(tables.LINE_LIMITS, child=tenant),
+                await tx.all(tables.LINE_VALUES, child=tenant),
+            )
+
+        rows, limits, values = await self.database.read(None, work)
+        line = _line(rows, limits, values)
+        if not line.present:
+            self._known.pop(tenant, None)
+            raise no_such_tenant()
+        return line
+
+    async def below(
+        self, top: TenantId, after: str = "", count: int = 1000, parent: str = "", status: str = ""
+    ) -> list[tuple[Any, ...]]:
+        """Rows of `top` and its descendants in the order of their ids."""
+        told = {"top": top, "after": after, "count": count, "parent": parent, "status": status}
+        return await self.database.read(None, lambda tx: tx.all(tables.SUBTREE, **told))
+
+    async def row(self, tenant: TenantId) -> tuple[tuple[Any, ...], int]:
+        """One tenant's row and how many children it has.
+
+        Raises:
+            NotFound: no such tenant.
+        """
+
+        async def work(tx: Transaction) -> tuple[Any, Any]:
+            return (
+                await tx.first(tables.ONE, child=tenant),
+                await tx.first(tables.CHILDREN, child=tenant),
+            )
+
+        found, children = await self.database.read(None, work)
+        if found is None:
+            raise no_such_tenant()
+        return found, children[0]
+
+    async def ensure_root(self) -> None:
+        """Make the installation's own tenant when it is absent; any number may race."""
+        if await self.database.first(None, tables.ONE, child=ROOT) is None:
+            fresh = {"parent": None, "named": "Default", "plan": None, "now": times.now()}
+            await self.database.write(None, lambda tx: tx.run(tables.INSERT, child=ROOT, **fresh))
+
+    async def remove(self, tenant: TenantId) -> None:
+        """Remove all remains of a tenant that is marked deleted, or that never was.
+
+        Raises:
+            Exception: of a farewell; the mark stays, and `finish_deletions` tries again.
+        """
+        self.forget(tenant)
+        for farewell in self.farewells:
+            await farewell(tenant)
+        await purge(self.database, tenant)
+
+    async def finish_deletions(self) -> None:
+        """Go on with deletions that a crash or an outage interrupted."""
+        for (tenant,) in await self.database.read(None, lambda tx: tx.all(tables.LEAVING)):
+            try:
+                await self.remove(TenantId(tenant))
+            except Exception as error:  # whatever holds it up: the others go on
+                _log.error("deletion_waits", tenant=tenant, error=type(error).__name__)
+
+
+def _line(rows: list[Any], limits: list[Any], values: list[Any]) -> Line:
+    own_limits: list[dict[str, int]] = [{} for _ in rows]
+    own_values: list[dict[str, Value]] = [{} for _ in rows]
+    for depth, name, amount in limits:
+        own_limits[depth][name] = amount
+    for depth, key, *stored in values:
+        own_values[depth][key] = value_of(*stored)
+    return Line(
+        ids=tuple(TenantId(row[0]) for row in rows),
+        states=tuple(row[2] for row in rows),
+        plans=tuple(row[3] for row in rows),
+        limits=tuple(own_limits),
+        values=tuple(own_values),
+    )

@@ -1,0 +1,221 @@
+"""The tree of tenants as one caller reaches it: its own tenant and the ones below.
+
+Everything else is absent. What changes another tenant's row runs in the caller's own transaction,
+beside the caller's audit entry.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tause_mcp import log, times
+from tause_mcp.database import TenantDatabase, Transaction
+from tause_mcp.errors import Conflict, Forbidden, Invalid, QuotaExceeded
+from tause_mcp.services.tenants import tables
+from tause_mcp.services.tenants.changes import Changes, store
+from tause_mcp.services.tenants.directory import Line, TenantDirectory
+from tause_mcp.services.tenants.info import TenantInfo
+from tause_mcp.services.tenants.values import (
+    Origin,
+    check_limits,
+    limit_origins,
+    origins,
+)
+from tause_mcp.tenancy import ROOT, Caller, TenantId, no_such_tenant, tenant_id
+
+LIMITS_PREFIX = "limits."
+_log = log.get("tenants")
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Whom a change concerns beyond the rows: this process's caches, and listeners."""
+
+    configured: Callable[[TenantId], None]
+    closed: Callable[[TenantId], None]
+    """The tenant is suspended or deleted: its callers are to be checked anew."""
+    deleted: Callable[[TenantId], None]
+
+
+class Tenants:
+    """`caller.tenant` and its descendants."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        database: TenantDatabase,
+        directory: TenantDirectory,
+        announce: Announce,
+    ) -> None:
+        self._caller = caller
+        self._database = database
+        self._directory = directory
+        self._announce = announce
+
+    @property
+    def own(self) -> TenantId:
+        return self._caller.tenant
+
+    async def reach(self, named: str | None) -> Line:
+        """The line of the tenant named (None: one's own).
+
+        Raises:
+            NotFound: absent, or neither one's own nor below.
+        """
+        if named is None:
+            return await self._directory.line(self.own)
+        return await self._directory.reach(self.own, tenant_id(named))
+
+    async def get(self, named: str | None) -> tuple[TenantInfo, Line]:
+        """One tenant, and what is stored along its line."""
+        line = await self.reach(named)
+        row, children = await self._directory.row(line.ids[0])
+        return TenantInfo.of(row, self.own, line, children), line
+
+    async def tree(
+        self, parent: str | None, status: str, after: str, count: int
+    ) -> list[TenantInfo]:
+        """One's own tenant and those below, in the order of their ids."""
+        if parent is not None:
+            await self.reach(parent)
+        rows = await self._directory.below(self.own, after, count, parent or "", status)
+        return [TenantInfo.of(row, self.own) for row in rows]
+
+    async def create(
+        self, named: str, name: str, parent: str | None, plan: str | None, limits: Mapping[str, int]
+    ) -> TenantInfo:
+        """Make a child of one's own tenant, or of one below.
+
+        Raises:
+            Conflict: the id is taken. NotFound: the parent. QuotaExceeded: too many tenants.
+        """
+        child = tenant_id(named)
+        above = await self.reach(parent)
+        check_limits(limits)
+        _check_plan_name(plan)
+        if not above.active:
+            raise Conflict("the parent tenant is suspended: resume it first", field="parent")
+        if len(above.ids) >= tables.DEEPEST:
+            raise Conflict(f"the tree is {tables.DEEPEST} tenants deep at most", field="parent")
+        await self._clear(child)
+
+        async def work(tx: Transaction) -> None:
+            await _hold_parent(tx, above)
+            fresh = {"parent": above.ids[0], "named": name or named, "plan": plan}
+            if not await tx.run(tables.INSERT, child=child, now=times.now(), **fresh):
+                raise Conflict("this tenant id is not available: choose another", field="tenant_id")
+            for limit, amount in limits.items():
+                await tx.run(tables.PUT_LIMIT, child=child, of_name=limit, of_amount=amount)
+
+        await self._database.write(work)
+        return (await self.get(child))[0]
+
+    async def _clear(self, child: TenantId) -> None:
+        """Finish the removal of a former tenant of this id; a living one is left alone."""
+        row = await self._directory.database.first(None, tables.IS_LEAVING, tenant=child)
+        if row is None or row[0] == tables.DELETED:
+            await self._directory.remove(child)
+
+    async def configure(self, named: str | None, changes: Changes) -> TenantInfo:
+        """Change a tenant's name, values, limits or plan.
+
+        Raises:
+            Forbidden: limits and plan of one's own tenant. PreconditionFailed: the version moved on.
+        """
+        line = await self.reach(named)
+        target = line.ids[0]
+        if changes.privileged:
+            self._require_above(target)
+        _check_plan_name(changes.plan)
+        stored = changes.checked(line)
+        await self._database.write(lambda tx: store(tx, target, stored))
+        self._directory.forget(target)
+        for row in await self._directory.below(target):
+            self._announce.configured(TenantId(row[0]))
+        return (await self.get(target))[0]
+
+    def _require_above(self, target: TenantId) -> None:
+        """Limits and plan are an ancestor's to set; the root's, its owner's: the operator."""
+        self._caller.require("tenants:admin")
+        operator = target == ROOT and self._caller.scopes.cover("*:*")
+        if target == self.own and not operator:
+            raise Forbidden(
+                "limits and plan are set by a tenant above this one or on the command line"
+            )
+
+    async def explain(self, named: str | None, key: str) -> tuple[list[Origin], Line]:
+        """Every level that states a value (`limits.<name>`: a limit), the one in force first."""
+        line = await self.reach(named)
+        if key.startswith(LIMITS_PREFIX):
+            return list(limit_origins(line, key.removeprefix(LIMITS_PREFIX))), line
+        return list(origins(line, key)), line
+
+    async def suspend(self, named: str) -> TenantInfo:
+        """Close a tenant below, and everyone below it, until it is resumed."""
+        return await self._turn(named, tables.ACTIVE, tables.SUSPENDED)
+
+    async def resume(self, named: str) -> TenantInfo:
+        """Open a suspended tenant again."""
+        return await self._turn(named, tables.SUSPENDED, tables.ACTIVE)
+
+    async def _turn(self, named: str, before: str, after: str) -> TenantInfo:
+        target = await self._below(named)
+        state = {"state_before": before, "state_after": after}
+
+        async def work(tx: Transaction) -> int:
+            return await tx.run(tables.SET_STATE, child=target, now=times.now(), **state)
+
+        await self._database.write(work)
+        self._directory.forget(target)
+        self._announce.closed(target)
+        return (await self.get(target))[0]
+
+    async def _below(self, named: str) -> TenantId:
+        """A tenant below one's own: nobody closes the branch that it sits on."""
+        target = (await self.reach(named)).ids[0]
+        if target == self.own:
+            raise Forbidden("a tenant is suspended, resumed and deleted by one above it")
+        return target
+
+    async def delete(self, named: str) -> bool:
+        """Delete a tenant below and all it holds; False: gone, but remains are still removed.
+
+        Raises:
+            Conflict: it has children: delete them first.
+        """
+        target = await self._below(named)
+
+        async def work(tx: Transaction) -> None:
+            if not await tx.run(tables.MARK_DELETED, child=target, now=times.now()):
+                raise no_such_tenant()
+            row = await tx.first(tables.CHILDREN, child=target)
+            if row is not None and row[0]:
+                raise Conflict("the tenant has tenants below it: delete those first")
+
+        await self._database.write(work)
+        self._announce.deleted(target)
+        try:
+            await self._directory.remove(target)
+        except Exception as error:  # the tenant is gone for everyone; the sweep removes the rest
+            _log.error("deletion_waits", tenant=target, error=type(error).__name__)
+            return False
+        return True
+
+
+async def _hold_parent(tx: Transaction, above: Line) -> None:
+    """The parent stays while its child is made, and no tenant above has more than its limit."""
+    row = await tx.first(tables.LOCK, child=above.ids[0])
+    if row is None:
+        raise no_such_tenant()
+    for ancestor in reversed(above.ids):
+        own = above.limits[above.ids.index(ancestor)].get("tenants")
+        if own is None:
+            continue
+        await tx.first(tables.LOCK, child=ancestor)
+        count = await tx.first(tables.DESCENDANTS, top=ancestor)
+        if count is not None and count[0] >= own:
+            raise QuotaExceeded(f"the limit of {own} tenants is reached: ask a tenant above")
+
+
+def _check_plan_name(plan: str | None) -> None:
+    if plan is not None and not plan.replace("-", "").replace("_", "").isalnum():
+        raise Invalid("a plan's name is letters, digits, - and _", field="plan")
