@@ -234,9 +234,10 @@ class Pipeline:
         """A call that may change something: consent, limits, idempotency, work, audit."""
         caller, key = call.caller, call.idempotency_key
         digest = digest_of(operation.name, call.arguments)
-        if key and (
-            first := await self.idempotency.recall(caller, operation, key, digest)
-        ) is not None:
+        if (
+            key
+            and (first := await self.idempotency.recall(caller, operation, key, digest)) is not None
+        ):
             return _repeated(first)
         approval = await self._consent(operation, call, arguments, digest)
         if approval is not None and approval.status != "granted":
@@ -244,9 +245,11 @@ class Pipeline:
             return Result(told, orjson.dumps(told), approval)
         try:
             await self.limits.admit(caller, operation)
-            if key and (
-                first := await self.idempotency.claim(caller, operation, key, digest)
-            ) is not None:
+            if (
+                key
+                and (first := await self.idempotency.claim(caller, operation, key, digest))
+                is not None
+            ):
                 return _repeated(first)
             return await self._committed(operation, call, arguments, digest)
         except BaseException:

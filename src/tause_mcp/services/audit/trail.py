@@ -40,8 +40,21 @@ def _by(caller: Caller, action: str, digest: str, outcome: str, door: str) -> Re
 def _record(
     tenant: str, actor: str, home: str, issuer: str, credential: str, action: str, digest: str
 ) -> Record:
-    names = map(_clean, (actor, home, issuer, credential, action, digest))
-    return Record(tenant, 0, 0, *names, outcome="", door="", previous="", hash="")
+    return Record(
+        tenant,
+        seq=0,
+        at=0,
+        actor=_clean(actor),
+        home=_clean(home),
+        issuer=_clean(issuer),
+        credential=_clean(credential),
+        action=_clean(action),
+        digest=_clean(digest),
+        outcome="",
+        door="",
+        previous="",
+        hash="",
+    )
 
 
 def _clean(text: str) -> str:

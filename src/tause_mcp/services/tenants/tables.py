@@ -4,6 +4,8 @@ Statements on another tenant of the tree name it `child`: they run in the caller
 that the change and the caller's audit entry commit together.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -78,7 +80,7 @@ _CHILD_ROW = (_t.tenant_id == _CHILD, _t.state != DELETED)
 
 def _upwards() -> sa.CTE:
     """The tenant `child` and its ancestors; `depth` 0 is the tenant itself."""
-    columns = (_t.tenant_id, _t.parent_id, _t.state, _t.plan)
+    columns = (_t.tenant_id, _t.parent_id, _t.state, _t.plan, _t.created_at)
     line = (
         sa.select(*columns, sa.literal(0, sa.Integer).label("depth"))
         .where(_t.tenant_id == _CHILD)
@@ -143,18 +145,27 @@ CHILDREN = Statement(sa.select(sa.func.count()).where(_t.parent_id == _CHILD, _t
 LOCK = Statement(sa.select(_t.state, _t.config_version).where(*_CHILD_ROW).with_for_update())
 
 
+def insert_into(table: sa.Table, dialect: str) -> Any:
+    """INSERT of the dialect, which knows ON CONFLICT."""
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
 def _insert(dialect: str) -> sa.sql.expression.ClauseElement:
-    insert = (sqlite if dialect == "sqlite" else postgresql).insert(tenants)
-    return insert.values(
-        tenant_id=_CHILD,
-        parent_id=text("parent"),
-        name=text("named"),
-        state=ACTIVE,
-        plan=text("plan"),
-        config_version=0,
-        created_at=_NOW,
-        updated_at=_NOW,
-    ).on_conflict_do_nothing()
+    clause: sa.sql.expression.ClauseElement = (
+        insert_into(tenants, dialect)
+        .values(
+            tenant_id=_CHILD,
+            parent_id=text("parent"),
+            name=text("named"),
+            state=ACTIVE,
+            plan=text("plan"),
+            config_version=0,
+            created_at=_NOW,
+            updated_at=_NOW,
+        )
+        .on_conflict_do_nothing()
+    )
+    return clause
 
 
 INSERT = Statement(_insert)
@@ -188,13 +199,15 @@ def _put(table: sa.Table, keys: tuple[str, ...], fields: tuple[str, ...]) -> Sta
     """Store one row of the tenant `child`; the parameters are named `of_<column>`."""
 
     def build(dialect: str) -> sa.sql.expression.ClauseElement:
-        insert = (sqlite if dialect == "sqlite" else postgresql).insert(table)
         given = {
             name: sa.bindparam(f"of_{name}", type_=table.c[name].type) for name in keys + fields
         }
-        clause = insert.values(tenant_id=_CHILD, **given)
+        clause = insert_into(table, dialect).values(tenant_id=_CHILD, **given)
         fresh = {name: clause.excluded[name] for name in fields}
-        return clause.on_conflict_do_update(index_elements=["tenant_id", *keys], set_=fresh)
+        told: sa.sql.expression.ClauseElement = clause.on_conflict_do_update(
+            index_elements=["tenant_id", *keys], set_=fresh
+        )
+        return told
 
     return Statement(build)
 
@@ -218,10 +231,12 @@ def _add_usage(dialect: str) -> sa.sql.expression.ClauseElement:
     fresh = sa.select(*(sa.bindparam(f"of_{c.name}", type_=c.type) for c in usage.columns)).where(
         sa.exists().where(_t.tenant_id == text("of_tenant_id"), _t.state != DELETED)
     )
-    insert = (sqlite if dialect == "sqlite" else postgresql).insert(usage)
-    clause = insert.from_select(columns, fresh)
+    clause = insert_into(usage, dialect).from_select(columns, fresh)
     more = {n: usage.c[n] + clause.excluded[n] for n in ("calls", "errors", "bytes")}
-    return clause.on_conflict_do_update(index_elements=columns[:4], set_=more)
+    told: sa.sql.expression.ClauseElement = clause.on_conflict_do_update(
+        index_elements=columns[:4], set_=more
+    )
+    return told
 
 
 ADD_USAGE = Statement(_add_usage)

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tause_mcp.database import Database, TenantDatabase, Transaction
@@ -91,7 +92,7 @@ class UsageMeter:
             while counted:
                 portion = counted[:_PORTION]
                 try:
-                    await self._database.write(None, lambda tx, p=portion: _add(tx, p))
+                    await self._database.write(None, partial(_add, portion))
                 except BaseException:
                     self._take_back(counted)
                     raise
@@ -122,7 +123,7 @@ class UsageMeter:
         return told
 
 
-async def _add(tx: Transaction, portion: list[tuple[Counted, list[int]]]) -> None:
+async def _add(portion: list[tuple[Counted, list[int]]], tx: Transaction) -> None:
     for (tenant, hour, capability, bucket), (calls, errors, size) in portion:
         await tx.run(
             tables.ADD_USAGE,
