@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, NotRequired
 
-from pydantic import Field, WithJsonSchema
+import orjson
+from pydantic import AfterValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from tause_mcp.capability import READ, REMOVE, REPLACE, Hints, Pages, tool
@@ -31,8 +32,20 @@ Key = Annotated[
         description="Name of the object, such as reports/2026/july.csv; case matters.",
     ),
 ]
+
+
+def _storable(value: Any) -> Any:
+    """Refuse early what no JSON text can hold: lone surrogates, integers over 64 bits."""
+    try:
+        value.encode() if isinstance(value, str) else orjson.dumps(value)
+    except (UnicodeEncodeError, TypeError):
+        raise ValueError("holds a lone surrogate or a number that JSON cannot carry") from None
+    return value
+
+
 Content = Annotated[
     Any,
+    AfterValidator(_storable),
     WithJsonSchema({"type": "string", "maxLength": MOST_TEXT}),
     Field(description="What to store; with encoding json any JSON value."),
 ]
@@ -150,7 +163,9 @@ async def storage_get(
     reading = await storage.open(key, range, most=BUDGET)
     found, body = reading.object, await reading.whole()
     asked = reading.asked
-    content, shown_as, shown = decode(body, encoding, whole=len(body) == asked)
+    cut = reading.end < found.size
+    whole = not cut and reading.start == 0
+    content, shown_as, shown = decode(body, encoding, whole=whole, cut=cut)
     told = _told(found, truncated=shown < asked)
     told["content"] = content
     told["encoding"] = shown_as

@@ -11,12 +11,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
+from tests.support.storage import World, made_database, opened_world
 
-from tause_mcp.database import Database, TenantDatabase, metadata, open_database
-from tause_mcp.services.storage import Blobs, ObjectStore, Storage, Sweep, Uploads, open_store
-from tause_mcp.tenancy import TenantId
-from tause_mcp.times import now
+from tause_mcp.database import open_database
+from tause_mcp.services.storage import ObjectStore, open_store
 
 
 def free_port() -> int:
@@ -80,48 +78,6 @@ async def store(storage_url: str) -> AsyncIterator[ObjectStore]:
         yield opened
 
 
-class World:
-    """Rows in a fresh SQLite file, blobs in a store, and services of any tenant over both."""
-
-    def __init__(self, database: Database, store: ObjectStore) -> None:
-        self.database = database
-        self.store = store
-        self.sweep = Sweep(database, store)
-        self.changed: list[tuple[str, str]] = []
-
-    def storage(self, tenant: str = "acme", *, limit: int | None = None, most: int = 1 << 30):
-        def bound() -> TenantDatabase:
-            return TenantDatabase(self.database, TenantId(tenant))
-
-        return Storage(
-            bound(),
-            Blobs(bound(), self.store),
-            limit=lambda: limit,
-            max_object=most,
-            changed=lambda key: self.changed.append((tenant, key)),
-            link=lambda key: f"link:{key}",
-        )
-
-    def uploads(self, tenant: str = "acme", **options) -> Uploads:
-        storage = self.storage(tenant, **options)
-        return Uploads(TenantDatabase(self.database, TenantId(tenant)), storage, storage.blobs)
-
-    async def blobs(self) -> dict[str, int]:
-        return {blob.name: blob.size async for blob in self.store.names()}
-
-    async def swept(self) -> dict[str, int]:
-        """What blobs remain once everything that is planned has been carried out."""
-        await self.sweep.empty(now() + 10**12)
-        return await self.blobs()
-
-
-def made_database(path: Path) -> str:
-    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
-    metadata.create_all(engine)
-    engine.dispose()
-    return f"sqlite:///{path}"
-
-
 @pytest.fixture
 async def world(store: ObjectStore, tmp_path: Path) -> AsyncIterator[World]:
     async with open_database(made_database(tmp_path / "rows.db")) as database:
@@ -131,11 +87,8 @@ async def world(store: ObjectStore, tmp_path: Path) -> AsyncIterator[World]:
 @pytest.fixture
 async def disk(tmp_path: Path) -> AsyncIterator[World]:
     """A world on files only: what does not depend on the kind of store."""
-    async with (
-        open_database(made_database(tmp_path / "rows.db")) as database,
-        open_store(f"file://{tmp_path}/objects") as store,
-    ):
-        yield World(database, store)
+    async with opened_world(tmp_path / "disk") as opened:
+        yield opened
 
 
 def s3_url(port: int, *, prefix: str, bucket: str = "objects") -> str:

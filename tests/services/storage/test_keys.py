@@ -124,8 +124,25 @@ def test_what_is_no_etag_is_invalid_and_never_ignored(wrong: str, current: str |
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", "-", "a-b", "1", "5-2", "10-", "10-20", "-0", "0-1,3-4", "bytes=", "bytes=-", "items=0-1"]
-    + ["0--1", "+1-2", " 0-1", "٠-١", "9" * 30 + "-"],
+    [
+        "",
+        "-",
+        "a-b",
+        "1",
+        "5-2",
+        "10-",
+        "10-20",
+        "-0",
+        "0-1,3-4",
+        "bytes=",
+        "bytes=-",
+        "items=0-1",
+        "0--1",
+        "+1-2",
+        " 0-1",
+        "٠-١",
+        "9" * 30 + "-",
+    ],
 )
 def test_a_range_that_is_none_or_past_the_end_is_refused(wrong: str) -> None:
     with pytest.raises(Invalid) as told:

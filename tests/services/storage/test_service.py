@@ -315,7 +315,7 @@ async def test_a_copy_is_its_own_object(world, size: int) -> None:
 
 async def test_a_listing_goes_on_behind_the_last_key(world) -> None:
     storage = world.storage()
-    keys = sorted(f"d/{n:03}" for n in range(25)) + ["d0", "e"]
+    keys = [*sorted(f"d/{n:03}" for n in range(25)), "d0", "e"]
     for key in keys:
         await storage.put(key, b"1")
     found: list[str] = []

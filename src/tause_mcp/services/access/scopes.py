@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from tause_mcp.auth.narrowing import intersection
+from tause_mcp.auth import intersection
 from tause_mcp.errors import Forbidden, Invalid
 from tause_mcp.tenancy import ROLES, Scopes, scope_parts
 

@@ -119,7 +119,7 @@ RELEASE = Statement(
 )
 """The approved call failed. When the same call was asked again meanwhile, that record stands."""
 
-_ran_out = sa.and_(_c.status.in_(("pending", "approved")), _c.expires_at <= _now)
+_ran_out = sa.and_(sa.or_(_c.status == "pending", _c.status == "approved"), _c.expires_at <= _now)
 _status = sa.case((_ran_out, "expired"), else_=_c.status)
 _wanted: sa.BindParameter[str] = sa.bindparam("wanted", type_=sa.Text)
 _before: sa.BindParameter[int] = sa.bindparam("before", type_=sa.BigInteger)

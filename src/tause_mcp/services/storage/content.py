@@ -56,22 +56,20 @@ def _json(content: Any) -> bytes:
         raise Invalid("content is not a JSON value", field="content") from None
 
 
-def decode(body: bytes, encoding: Encoding | None, *, whole: bool) -> tuple[Any, str, int]:
+def decode(
+    body: bytes, encoding: Encoding | None, *, whole: bool, cut: bool
+) -> tuple[Any, str, int]:
     """`(content, encoding, bytes shown)`, the content cut to the budget.
 
-    Without an encoding: text where it is text, else base64. A JSON value cannot be cut: when it is
-    larger than a result, or not `whole`, it is shown as text.
+    `whole`: body is the whole object; `cut`: the object goes on behind it. Without an encoding:
+    text where it is text, else base64. A JSON value cannot be cut: a part of one, or one larger
+    than a result, is shown as text.
     """
-    if encoding == "json" and whole and len(body) <= BUDGET:
-        try:
-            return orjson.loads(body), "json", len(body)
-        except orjson.JSONDecodeError:
-            raise Invalid(
-                "this object is not JSON: ask for utf-8 or base64", field="encoding"
-            ) from None
+    if encoding == "json" and whole and (value := _value(body)) is not _TOO_LARGE:
+        return value, "json", len(body)
     if encoding == "base64":
         return _base64(body)
-    text, used = _text(body, whole=whole)
+    text, used = _text(body, cut=cut)
     if text is not None:
         return text, "utf-8", used
     if encoding is not None:
@@ -79,15 +77,29 @@ def decode(body: bytes, encoding: Encoding | None, *, whole: bool) -> tuple[Any,
     return _base64(body)
 
 
+_TOO_LARGE = object()
+
+
+def _value(body: bytes) -> Any:
+    """The JSON value of `body`; written anew it may be longer than it was."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Invalid(
+            "this object is not JSON: ask for utf-8 or base64", field="encoding"
+        ) from None
+    return value if len(orjson.dumps(value)) <= BUDGET else _TOO_LARGE
+
+
 def _base64(body: bytes) -> tuple[str, str, int]:
     shown = body[: BUDGET // 4 * 3]
     return base64.b64encode(shown).decode(), "base64", len(shown)
 
 
-def _text(body: bytes, *, whole: bool) -> tuple[str | None, int]:
+def _text(body: bytes, *, cut: bool) -> tuple[str | None, int]:
     """The longest text that begins `body` and fits; None when it is no UTF-8."""
     shown = body[:BUDGET]
-    cut = len(shown) < len(body) or not whole
+    cut = cut or len(shown) < len(body)
     while True:
         text, used = _decoded(shown, cut=cut)
         if text is None:
