@@ -1,8 +1,12 @@
 """Tenants and audit in a small house: real rows, chains, limits, idempotency and pipeline."""
 
+import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +139,20 @@ class House:
         return AuditRecords(self.database_of(TenantId(tenant)))
 
 
-def make_file(path: Path) -> str:
-    """An empty database with every table; its URL."""
-    engine = sa.create_engine(f"sqlite:///{path}")
+@cache
+def _empty() -> bytes:
+    engine = sa.create_engine("sqlite://")
     metadata.create_all(engine)
+    with engine.connect() as connection:
+        told: bytes = connection.connection.driver_connection.serialize()  # type: ignore[union-attr]  # it is open
     engine.dispose()
+    return told
+
+
+def make_file(path: Path) -> str:
+    """A database with every table, made when absent; its URL."""
+    if not path.exists():
+        path.write_bytes(_empty())
     return f"sqlite:///{path}"
 
 
@@ -155,12 +168,20 @@ async def open_house(path: Path) -> AsyncIterator[House]:
 
 def rows_of(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """What someone with the file and no platform sees or does."""
-    import sqlite3
-    from contextlib import closing
-
     with closing(sqlite3.connect(path, timeout=10)) as connection:
         found = connection.execute(sql, values).fetchall()
         connection.commit()
     return found
 
 
+def at_once(code: str, *arguments: object, count: int = 3) -> list[str]:
+    """Run `code` in as many Python processes at once; what each printed. None may fail."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(count)
+    ]
+    told = [process.communicate(timeout=90) for process in running]
+    for process, (_, wrong) in zip(running, told, strict=True):
+        assert process.returncode == 0, wrong
+    return [out for out, _ in told]

@@ -1,15 +1,13 @@
 """Who reaches whom, and what stands for whom."""
 
 import asyncio
-import multiprocessing
 from pathlib import Path
 
 import pytest
-from tests.support.tenants import House, make_file, open_house, rows_of, who
+from tests.support.tenants import House, at_once, make_file, open_house, rows_of, who
 
-from tause_mcp.database import open_database
 from tause_mcp.errors import Conflict, Forbidden, NotFound, QuotaExceeded, TauseError
-from tause_mcp.services.tenants import TenantDirectory, tables
+from tause_mcp.services.tenants import tables
 from tause_mcp.services.tenants.removal import held
 from tause_mcp.tenancy import TenantId
 
@@ -48,9 +46,9 @@ async def test_a_parent_out_of_reach_looks_absent(house: House) -> None:
     await house.grow("aa")
     await house.grow("bb")
     for parent in ("bb", "default", "nobody"):
-        with pytest.raises(NotFound, match="^no such tenant$"):
+        with pytest.raises(NotFound, match="no such tenant"):
             await house.call("tenants_create", who("aa"), tenant_id="cc", parent=parent)
-        with pytest.raises(NotFound, match="^no such tenant$"):
+        with pytest.raises(NotFound, match="no such tenant"):
             await house.call("tenants_list", who("aa"), parent=parent)
 
 
@@ -122,7 +120,7 @@ async def test_a_suspended_tenant_and_those_below_look_absent_until_resumed(hous
     await house.call("tenants_get", who("aa1"))
     await house.call("tenants_suspend", tenant_id="aa")
     for tenant in ("aa", "aa1"):
-        with pytest.raises(NotFound, match="^no such tenant$"):
+        with pytest.raises(NotFound, match="no such tenant"):
             await house.call("tenants_get", who(tenant))
     assert (await house.call("tenants_get", tenant_id="aa1"))["status"] == "suspended"
     listed = await house.call("tenants_list", status="suspended")
@@ -164,7 +162,7 @@ async def test_a_stale_process_cannot_change_a_suspended_tenant(house: House, pa
     await house.change("aa")
     async with open_house(path) as other:
         await other.call("tenants_suspend", tenant_id="aa")
-    with pytest.raises(NotFound, match="^no such tenant$"):
+    with pytest.raises(NotFound, match="no such tenant"):
         await house.change("aa")
     assert rows_of(path, "SELECT version FROM tenant_values WHERE tenant_id='aa'") == [(1,)]
 
@@ -298,23 +296,22 @@ async def test_ancestors_are_told_nearest_first(house: House) -> None:
         await house.directory.ancestors(TenantId("nobody"))
 
 
+START = """
+import asyncio, sys
+from tause_mcp.database import open_database
+from tause_mcp.services.tenants import TenantDirectory
+
+async def start():
+    async with open_database(f"sqlite:///{sys.argv[1]}") as database:
+        directory = TenantDirectory(database)
+        await directory.ensure_root()
+        await directory.require_active("default")
+
+asyncio.run(start())
+"""
+
+
 def test_of_processes_that_start_at_once_all_find_the_root(path: Path) -> None:
     make_file(path)
-    context = multiprocessing.get_context("spawn")
-    starting = [context.Process(target=_start, args=(path,)) for _ in range(4)]
-    for process in starting:
-        process.start()
-    for process in starting:
-        process.join(60)
-    assert [process.exitcode for process in starting] == [0] * 4
+    at_once(START, path)
     assert rows_of(path, "SELECT tenant_id, parent_id FROM tenants") == [("default", None)]
-
-
-def _start(path: Path) -> None:
-    async def start() -> None:
-        async with open_database(f"sqlite:///{path}") as database:
-            directory = TenantDirectory(database)
-            await directory.ensure_root()
-            await directory.require_active(TenantId("default"))
-
-    asyncio.run(start())
