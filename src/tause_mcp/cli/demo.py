@@ -45,7 +45,7 @@ async def _tour(home: str) -> None:
         await _read(other, "tause://default/storage/notes/hola.md")
 
 
-async def _show(client: Client, name: str, **arguments: Any) -> None:
+async def _show(client: Client, name: str, /, **arguments: Any) -> None:
     click.secho(f"> {name} {arguments or ''}", fg="cyan")
     result = await client.call_tool(name, arguments)
     text = "".join(getattr(block, "text", "") for block in result.content)
