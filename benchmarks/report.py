@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.compare import Comparison
+from benchmarks.compare import NOISE, Comparison
 from benchmarks.parts import Versus
 from benchmarks.rows import Plan, Result
 from benchmarks.sizes import Size
@@ -42,6 +43,7 @@ def markdown(report: Report) -> str:
         "# Benchmarks: this server beside a bare SDK echo, one run",
         "",
         *(f"- {name}: {value}" for name, value in report.facts.items()),
+        *strangers(report.results),
         f"- slices of {report.plan.seconds} s; {report.plan.pairs} pairs at 16 in flight, "
         f"{report.plan.edge_pairs} at 1 and 64",
         "",
@@ -55,6 +57,18 @@ def markdown(report: Report) -> str:
         *section("Failed", [f"- {line}" for line in report.failed]),
     ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def strangers(results: list[Result]) -> list[str]:
+    """What others used of the machine meanwhile: the reader's measure of trust."""
+    slices = [s for r in results for at in r.at.values() for s in (*at.ours, *at.base)]
+    if not slices:
+        return []
+    used = statistics.median(s.others for s in slices)
+    calm = "quiet" if used <= NOISE else "NOT quiet: read the spreads, not the medians"
+    return [
+        f"- others used {used:.0%} of a core meanwhile (median of {len(slices)} slices): {calm}"
+    ]
 
 
 def section(title: str, lines: list[str]) -> list[str]:

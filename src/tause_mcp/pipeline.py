@@ -168,10 +168,16 @@ class Binder(Protocol):
 
 
 def digest_of(operation: str, arguments: Mapping[str, Any]) -> str:
-    """SHA-256 over the operation and its arguments, members in canonical order."""
-    told = orjson.dumps(
-        arguments, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str
-    )
+    """SHA-256 over the operation and its arguments, members in canonical order.
+
+    Raises:
+        Invalid: something among them that JSON cannot carry (a lone surrogate, a huge integer).
+    """
+    option = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+    try:
+        told = orjson.dumps(arguments, option=option, default=str)
+    except TypeError:
+        raise Invalid("an argument holds text or a number that JSON cannot carry") from None
     return hashlib.sha256(operation.encode() + b"\0" + told).hexdigest()
 
 

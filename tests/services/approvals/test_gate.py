@@ -190,6 +190,15 @@ async def test_above_the_ceiling_the_shell_does_not_count(house: House) -> None:
     assert (await house.settle(consent=MONEY)).status == "granted"
 
 
+async def test_a_ceiling_lowered_after_the_question_leaves_only_the_page(house: House) -> None:
+    question = await asked(house, consent=MONEY)
+    house.ceilings[A, "COP"] = 1
+    again = await house.settle(consent=MONEY, elicits=True, answers={question.id: True})
+    assert (again.status, again.page_only) == ("pending", True)
+    with pytest.raises(Forbidden, match="page"):
+        await house.of().answer(question.id, True, "ana", "cli")
+
+
 async def test_the_ceiling_itself_is_not_above_it(house: House) -> None:
     house.ceilings[A, "COP"] = 900
     assert not (await asked(house, consent=MONEY)).page_only

@@ -141,7 +141,10 @@ class ApprovalGate:
         row = await tx.first(tables.LIVE, **of)
         if row is None:  # a parallel call used it between the two statements
             raise Conflict("another call used this approval just now: call again")
-        return read(row, now)
+        record = read(row, now)
+        if over and not record.page_only:
+            await tx.run(tables.PAGE_ONLY, of=record.id)
+        return record._replace(page_only=over or record.page_only)
 
     def _shown(self, tenant: TenantId, record: Record, outcome: str) -> Approval:
         return Approval(

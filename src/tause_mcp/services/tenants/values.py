@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -96,6 +97,8 @@ def typed(key: str, value: Any, kind: Kind | None) -> Value:
         raise Invalid(f"values: a key matches {KEY_PATTERN}", field="values")
     if value is None:
         raise Invalid(f"values: {key} is null: name it in `remove` instead", field="values")
+    if isinstance(value, float) and not isfinite(value):
+        raise Invalid(f"values: {key} is not a finite number", field="values")
     own = kind_of(value)
     kind = kind or own
     if kind == "float" and own == "integer":
