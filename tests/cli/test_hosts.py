@@ -5,7 +5,9 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tause_mcp.cli import hostfiles
 from tause_mcp.cli.hostfiles import Refused, change, edited
 from tause_mcp.cli.hosts import install
 
@@ -259,6 +262,21 @@ def test_concurrent_runs_lose_nothing(config: Path) -> None:
     assert set(servers(config)) == {"files", *(f"t{n}" for n in range(6))}
     assert len(backups(config)) == 6
     assert len(os.listdir(config.parent)) == 7
+
+
+def test_one_run_at_a_time_replaces_the_file(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow between the last look and the replacement, where only the lock helps."""
+    real = hostfiles._backup
+
+    def slow(target: Path) -> Path:
+        sleep(0.05)
+        return real(target)
+
+    monkeypatch.setattr(hostfiles, "_backup", slow)
+    names = [f"t{n}" for n in range(5)]
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda name: change(config, name, {"command": "x"}), names))
+    assert set(servers(config)) == {"files", *names}
 
 
 JSON = st.recursive(
