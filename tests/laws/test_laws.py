@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from tause_mcp.capability import (
     READ,
     REPLACE,
+    Backends,
     Capability,
     Hints,
     Route,
@@ -130,6 +131,11 @@ BREACHES: list[tuple[laws.Law, Catalog, str]] = [
         laws.what_is_made_can_be_undone,
         made(plain("shelf_create_box", hints=REPLACE), plain("shelf_delete_lid")),
         "shelf_delete_box",
+    ),
+    (
+        laws.data_goes_with_its_tenant,
+        made(plain(), backends=Backends(lambda _: "memory://", {})),
+        "on_delete",
     ),
     (laws.routes_name_their_tool, made(Route(lambda _: None, "/s", ("GET",))), "one of them"),
     (

@@ -73,6 +73,14 @@ async def test_another_tenants_cursor_is_no_cursor(home: House) -> None:
         await home.call("crm_list", {"limit": 1, "cursor": page["next_cursor"]}, "globex")
 
 
+async def test_a_deleted_tenants_contacts_are_gone(home: House) -> None:
+    contact = await ana(home)
+    await home.platform.catalog.capabilities[-1].on_delete(home.platform, "acme")
+    assert await home.call("crm_list", {}, "acme") == {"items": []}
+    with pytest.raises(NotFound):
+        await home.call("crm_get", {"id": contact["id"]}, "acme")
+
+
 async def test_a_viewer_reads_and_changes_nothing(home: House) -> None:
     contact = await ana(home)
     viewer = home.caller("acme", "viewer")

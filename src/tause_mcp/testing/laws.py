@@ -315,6 +315,16 @@ def what_is_made_can_be_undone(
     _hold(breaches())
 
 
+def data_goes_with_its_tenant(catalog: Catalog, only: str | None = None) -> None:
+    """A capability with a backend of its own removes a deleted tenant's data from it: at once
+    (`on_delete`), or by work beside the calls that removes what no row refers to."""
+    _hold(
+        f"{c.name}: keeps data in a backend and declares neither on_delete nor background"
+        for c in _capabilities(catalog, only)
+        if c.backends is not None and c.on_delete is None and c.background is None
+    )
+
+
 def routes_name_their_tool(catalog: Catalog, only: str | None = None) -> None:
     """An HTTP route calls a tool, or says why it needs none."""
 
@@ -405,6 +415,7 @@ LAWS: tuple[Law, ...] = (
     inputs_are_enforced,
     outputs_are_objects,
     what_is_made_can_be_undone,
+    data_goes_with_its_tenant,
     routes_name_their_tool,
     resources_have_their_tool,
     prompts_take_strings,

@@ -1,11 +1,13 @@
 """Contacts: a capability of tause-mcp from outside its house."""
 
 import os
+from typing import Any
 
 from tause_crm import prompts, resources, tools
 from tause_crm.service import Book, Contact, Crm
 from tause_mcp.capability import Backends, Binding, Capability
 from tause_mcp.settings import Settings
+from tause_mcp.tenancy import TenantId
 
 
 def _url(settings: Settings) -> str:
@@ -20,6 +22,10 @@ def _crm(binding: Binding) -> Crm:
     return Crm(binding.tenant, binding.backend("crm"), changed)
 
 
+async def _gone(platform: Any, tenant: TenantId) -> None:
+    await platform.backends["crm"].forget(tenant)
+
+
 CAPABILITY = Capability(
     name="crm",
     about="the tenant's customers and contacts",
@@ -27,6 +33,7 @@ CAPABILITY = Capability(
     services={Crm: _crm},
     modules=(tools, resources, prompts),
     backends=Backends(default=_url, factories={"memory": "tause_crm.memory:open_book"}),
+    on_delete=_gone,
 )
 
 __all__ = ["CAPABILITY", "Book", "Contact", "Crm"]

@@ -40,6 +40,9 @@ class MemoryBook:
     async def remove(self, tenant: TenantId, contact_id: str) -> bool:
         return self._kept.get(tenant, {}).pop(contact_id, None) is not None
 
+    async def forget(self, tenant: TenantId) -> None:
+        self._kept.pop(tenant, None)
+
 
 @asynccontextmanager
 async def open_book(url: str) -> AsyncIterator[MemoryBook]:

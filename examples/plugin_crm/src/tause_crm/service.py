@@ -52,6 +52,10 @@ class Book(Protocol):
 
     async def remove(self, tenant: TenantId, contact_id: str) -> bool: ...
 
+    async def forget(self, tenant: TenantId) -> None:
+        """Remove all contacts of a deleted tenant; may be asked again."""
+        ...
+
 
 def fold(text: str) -> str:
     """Without case and accents: `Gómez` and `gomez` are the same to a person who searches."""

@@ -73,6 +73,10 @@ class SqliteBook:
         sql = "DELETE FROM contacts WHERE tenant_id = ? AND id = ?"
         return await self._run(lambda c: c.execute(sql, (tenant, contact_id)).rowcount == 1)
 
+    async def forget(self, tenant: TenantId) -> None:
+        sql = "DELETE FROM contacts WHERE tenant_id = ?"
+        await self._run(lambda c: c.execute(sql, (tenant,)))
+
     async def check(self) -> None:
         """Raise when the file cannot be read now: `/readyz` asks."""
         await self._run(lambda c: c.execute("SELECT 1 FROM contacts LIMIT 1").fetchone())

@@ -75,10 +75,11 @@ class TenantDirectory:
     async def active_since(self, tenant: TenantId) -> float | None:
         """When an active tenant was created (epoch seconds); None when absent or suspended.
 
-        What was issued before it belonged to a former tenant of the same id.
+        What was issued before it belonged to a former tenant of the same id. Read anew each
+        time: identity remembers on its own, and two memories would add up to 8 s.
         """
         try:
-            known = await self._fresh(tenant)
+            known = await self._stand(tenant)
         except NotFound:
             return None
         return known.since if known.active else None
