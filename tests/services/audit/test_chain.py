@@ -165,7 +165,19 @@ def test_a_part_is_intact_from_its_first_record_on() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", "{}", "[]", "null", "nonsense", '{"head": 3}', '{"head": {}}', "\ud800", "\x00", '"a"'],
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        "nonsense",
+        '{"head": 3}',
+        '{"head": {}}',
+        "\ud800",
+        "\x00",
+        '"a"',
+        "[" * 10**5,
+    ],
 )
 def test_a_line_that_is_no_record_shows(line: str) -> None:
     lines = [*map(line_of, chain_of(2)), line, *map(line_of, chain_of(4)[2:])]
