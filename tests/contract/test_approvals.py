@@ -7,7 +7,6 @@ from uuid import uuid4
 import httpx2
 import pytest
 from mcp.types import ElicitResult
-
 from tests.support.clients import over_http
 from tests.support.serving import Served, run, serving
 

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import anyio
 import httpx2
 import pytest
-
 from tests.support.clients import over_http, over_stdio
 from tests.support.serving import run, serving
 
