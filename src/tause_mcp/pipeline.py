@@ -25,7 +25,7 @@ from tause_mcp.errors import (
     TauseError,
     TooLarge,
 )
-from tause_mcp.operation import MAX_DEPTH, Operation, depth_within
+from tause_mcp.operation import Operation
 from tause_mcp.tenancy import Caller, TenantId
 
 MAX_RESULT = 24 * 1024
@@ -220,8 +220,6 @@ class Pipeline:
             )
 
     async def _walk(self, operation: Operation, call: Invocation) -> Result:
-        if not depth_within(call.arguments):
-            raise Invalid(f"the arguments nest deeper than {MAX_DEPTH} levels")
         arguments = operation.inputs.read(call.arguments)
         _refuse_local(operation, call)
         caller = call.caller

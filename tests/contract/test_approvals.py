@@ -7,7 +7,6 @@ from uuid import uuid4
 import httpx2
 import pytest
 from mcp.types import ElicitResult
-
 from tests.support.clients import over_http
 from tests.support.serving import Served, run, serving
 
@@ -103,7 +102,10 @@ async def by_page(url: str, key: str, answer: str) -> None:
     """What a person does in a browser: sign in with a key, read, press a button."""
     async with httpx2.AsyncClient(trust_env=False, follow_redirects=True) as browser:
         first = await browser.get(url)
-        assert first.status_code == 200 and "default-src 'none'" in first.headers["content-security-policy"]
+        assert (
+            first.status_code == 200
+            and "default-src 'none'" in first.headers["content-security-policy"]
+        )
         shown = await browser.post(url, data={"key": key})
         assert shown.status_code == 200, shown.text
         token = shown.text.partition('name="csrf" value="')[2].partition('"')[0]

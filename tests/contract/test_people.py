@@ -1,20 +1,16 @@
-"""A real server: an approval answered in each of its three ways, a key ended, a grant used."""
+"""A real server: a key ended at once, and a stored grant that opens a tenant below."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import anyio
-import httpx2
 import pytest
 from mcp import Client, MCPError
-from mcp.types import ElicitResult
 from tests.support.clients import over_http
 from tests.support.serving import Served, run, serving
 
 pytestmark = pytest.mark.anyio
-ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
 @pytest.fixture(scope="module")
@@ -30,69 +26,7 @@ async def call(client: Client, name: str, /, **arguments: Any) -> dict[str, Any]
     return told
 
 
-async def answer_on_the_page(server: Served, approval_id: str, said: str) -> None:
-    path = f"/approvals/{approval_id}"
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as browser:
-        origin = {"origin": server.url}
-        signed = await browser.post(path, data={"key": server.key}, headers=origin)
-        assert signed.status_code == 303
-        csrf = re.search(r'name="csrf" value="([^"]+)"', (await browser.get(path)).text)
-        assert csrf is not None
-        data = {"csrf": csrf[1], "answer": said}
-        assert (await browser.post(path, data=data, headers=origin)).status_code == 303
-
-
-@ERAS
-async def test_a_person_refuses_on_the_page_and_the_call_says_so(server: Served, mode: str) -> None:
-    wanted = {"name": uuid4().hex, "role": "admin"}
-    async with over_http(f"{server.url}/mcp", server.key, mode) as client:
-        waiting = await call(client, "access_create_key", **wanted)
-        await answer_on_the_page(server, waiting["id"], "deny")
-        refused = await client.call_tool("access_create_key", wanted)
-        assert refused.is_error
-        assert refused.meta["pro.tause/error"]["code"] == "forbidden"
-
-
-@ERAS
-async def test_a_person_approves_on_the_page_and_the_same_call_completes(
-    server: Served, mode: str
-) -> None:
-    wanted = {"name": uuid4().hex, "role": "admin"}
-    async with over_http(f"{server.url}/mcp", server.key, mode) as client:
-        waiting = await call(client, "access_create_key", **wanted)
-        assert waiting["status"] == "approval_required"
-        await answer_on_the_page(server, waiting["id"], "approve")
-        assert "key" in await call(client, "access_create_key", **wanted)
-        told = await call(client, "approvals_get", id=waiting["id"])
-        assert (told["status"], told["means"]) == ("consumed", "page")
-
-
-async def test_a_person_approves_on_the_shell_what_the_small_door_asked(server: Served) -> None:
-    wanted = {"name": "access_create_key", "arguments": {"name": uuid4().hex, "role": "admin"}}
-    async with over_http(f"{server.url}/mcp", server.key) as client:
-        waiting = await call(client, "catalog_call", **wanted)
-        assert waiting["status"] == "approval_required"
-        await anyio.to_thread.run_sync(run, server.home, "approvals", "approve", waiting["id"])
-        assert "key" in str(await call(client, "catalog_call", **wanted))
-
-
-@ERAS
-async def test_a_client_that_can_ask_asks_its_person(server: Served, mode: str) -> None:
-    asked: list[str] = []
-
-    async def person(_: Any, params: Any) -> ElicitResult:
-        asked.append(params.message)
-        return ElicitResult(action="accept", content={"approve": True})
-
-    name = uuid4().hex
-    url = f"{server.url}/mcp"
-    async with over_http(url, server.key, mode, elicitation_callback=person) as client:
-        assert "key" in await call(client, "access_create_key", name=name, role="admin")
-    assert len(asked) == 1
-    assert name in asked[0]
-
-
-@ERAS
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_revoked_key_stops_at_once(server: Served, mode: str) -> None:
     url = f"{server.url}/mcp"
     async with over_http(url, server.key, mode) as client:

@@ -74,9 +74,9 @@ async def _while_key_holds(platform: Platform, serving: Coroutine[Any, Any, None
 
 def _folders(paths: tuple[str, ...]) -> tuple[Path, ...]:
     folders = tuple(Path(path).expanduser().resolve() for path in paths)
-    for folder in folders:
-        if not folder.is_dir():
-            raise Misconfigured(f"--allow-path: {folder} is not a folder")
+    for given, folder in zip(paths, folders, strict=True):
+        if not given or not folder.is_dir():
+            raise Misconfigured(f"--allow-path: {given!r} is not a folder")
     return folders
 
 

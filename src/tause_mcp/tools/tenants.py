@@ -174,7 +174,7 @@ async def tenants_configure(
         str | None, Field(max_length=64, description="Only for tenants below yours; empty: none.")
     ] = None,
     version: Annotated[
-        int | None, Field(ge=0, description="Refuse unless config_version is this.")
+        int | None, Field(ge=0, le=2**53 - 1, description="Refuse unless config_version is this.")
     ] = None,
 ) -> TenantDetails:
     """Change a tenant's name, configuration, limits or plan. Tenants below inherit the values.
