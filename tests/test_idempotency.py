@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 from tests.support.tenants import CATALOG, House, at_once, open_house, rows_of, who
 
 from tause_mcp import idempotency, times
+from tause_mcp.database import TenantDatabase
 from tause_mcp.errors import (
     Conflict,
     Forbidden,
@@ -201,6 +203,36 @@ async def test_a_claim_that_died_is_taken_over_and_cannot_commit_any_more(
     await slow.drop(caller, "k1")
     with pytest.raises(Conflict, match="still working"):
         await keys(house).recall(caller, SET, "k1", digest)
+
+
+async def test_a_key_whose_change_stays_without_an_answer_says_so_at_once(house: House) -> None:
+    caller, digest = who("aa"), digest_of("t", {})
+    mine, database = keys(house), house.database_of(caller.tenant)
+    await mine.claim(caller, SET, "k1", digest)
+    await database.write(mine.mark(caller, "k1"))
+    await mine.drop(caller, "k1")
+    began = monotonic()
+    with pytest.raises(Conflict, match="its answer was lost"):
+        await keys(house, patience=10).recall(caller, SET, "k1", digest)
+    assert monotonic() - began < 5, "nobody waits for what cannot come"
+
+
+async def test_a_claim_that_was_cancelled_is_given_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller, digest, mine = who("aa"), digest_of("t", {}), keys(house)
+    write = TenantDatabase.write
+
+    async def then_cancelled(self: TenantDatabase, work: Any) -> Any:
+        await write(self, work)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(TenantDatabase, "write", then_cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        await mine.claim(caller, SET, "k1", digest)
+    monkeypatch.undo()
+    await mine.drop(caller, "k1")
+    assert await keys(house).recall(caller, SET, "k1", digest) is None
 
 
 async def test_a_result_that_cannot_be_kept_fails_no_call_that_is_done(

@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
-from pydantic import Field, WithJsonSchema
+from pydantic import BaseModel, Field
 
 from tause_mcp.capability import (
     READ,
@@ -76,9 +76,20 @@ def taking(annotation: Any) -> Catalog:
     return made(declared(fn))
 
 
-def published(schema: dict[str, Any]) -> Any:
-    """A parameter that takes anything, whatever it publishes."""
-    return Annotated[Any, WithJsonSchema(schema)]
+def telling(annotation: Any, *dropped: str, **told: Any) -> Catalog:
+    """As `taking`, with a schema that says something else than the kernel would."""
+    catalog = taking(annotation)
+    (operation,) = catalog.tools.values()
+    schema = operation.inputs.schema
+    about = next(iter(schema.get("$defs", {}).values()), schema["properties"]["thing"])
+    about.update(told)
+    for name in dropped:
+        del about[name]
+    return catalog
+
+
+class Open(BaseModel):
+    size: Annotated[int, Field(ge=0, le=9)]
 
 
 async def shelf_item(shelf: Shelf, item: str) -> str:
@@ -123,17 +134,9 @@ BREACHES: list[tuple[laws.Law, Catalog, str]] = [
     (laws.inputs_have_no_union_and_no_null, taking(int | str), "anyOf"),
     (laws.inputs_have_no_union_and_no_null, taking(list[int | str]), "anyOf"),
     (laws.inputs_have_no_union_and_no_null, taking(None), "null"),
-    (
-        laws.inputs_are_closed_and_bounded,
-        taking(published({"type": "object", "properties": {}})),
-        "closed",
-    ),
-    (laws.inputs_are_closed_and_bounded, taking(published({"type": "number"})), "minimum"),
-    (
-        laws.inputs_are_enforced,
-        taking(published({"type": "integer", "minimum": 0, "maximum": 5})),
-        "against its own schema",
-    ),
+    (laws.inputs_are_closed_and_bounded, telling(Open, "additionalProperties"), "closed"),
+    (laws.inputs_are_closed_and_bounded, taking(float), "minimum"),
+    (laws.inputs_are_enforced, telling(int, maximum=5), "against its own schema"),
     (laws.outputs_are_objects, made(plain()), ""),
     (laws.what_is_made_can_be_undone, made(plain("shelf_put", hints=REPLACE)), "shelf_delete"),
     (

@@ -105,6 +105,11 @@ CONSUME = Statement(
 TOLD = Statement(_set(live=sa.null()).where(*_mine, _c.status == "denied", _c.live == 1))
 """A refusal is told once; the next call asks anew."""
 
+SPEND = Statement(
+    _set(expires_at=_now).where(*_mine, _c.status == "consumed", _c.expires_at > _now)
+)
+"""The approved change is committed. Its time is over: `RELEASE` does not find it any more."""
+
 _other = approvals.alias("other")
 RELEASE = Statement(
     _set(status="approved", live=1, consumed_at=sa.null()).where(
