@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+
 from tause_mcp.auth.apikeys import matching, mint, parse
 from tause_mcp.auth.identities import KeyRecord
-
 from tause_mcp.database import Database, TenantDatabase, metadata, open_database
 from tause_mcp.services.access import Access, StoredIdentities
 from tause_mcp.tenancy import ROLES, Caller, Scopes, TenantId

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from tause_mcp.auth.apikeys import parse
-from tause_mcp.auth.identities import Refused
 
 from tause_mcp import times
+from tause_mcp.auth.apikeys import parse
+from tause_mcp.auth.identities import Refused
 from tause_mcp.errors import Forbidden, Invalid, NotFound
 from tause_mcp.services.access import first_key
 from tause_mcp.tenancy import ROLES, TenantId
