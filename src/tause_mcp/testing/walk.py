@@ -9,6 +9,7 @@ from what A's own calls answered: a new tool is walked the day it is added. Each
 twice, with A's name and with one that never existed; the answers have to be the same bytes.
 """
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -31,7 +32,7 @@ from tause_mcp.testing.walk_snapshot import changed, snapshot
 from tause_mcp.testing.walk_stage import staged
 from tause_mcp.testing.walk_wire import LEGACY, MODERN, Answer, Era, InProcess, Speaker
 
-DISCLOSED = ("tenants_create.tenant_id", "tenants_create.*")
+DISCLOSED = ("tenants_create.tenant_id", "tenants_create.*", "tenants_create.same")
 """Where foreign and absent may differ. A tenant's id is a door's address and so is unique in the
 installation: whoever makes a tenant learns that an id is taken, and nothing else."""
 
@@ -88,15 +89,17 @@ async def walk(
     eras: tuple[Era, ...] = (MODERN,),
     stem: str = "acme",
     run: str = "walk",
+    settle: float = 0.0,
 ) -> Report:
     """Walk a house whose server `http` reaches; `platform` is the same house, opened here.
 
     `most` bounds the probes (None: all); each place is probed before any is probed twice. The
     tenants are made below the root as `stem` and names like it, and stay: delete the home, or use
-    `walk_cast.dismissed`.
+    `walk_cast.dismissed`. `settle`: seconds until another process has written down A's usage.
     """
     company = await cast(platform, stem)
     walker = await _set(platform, http, company, run)
+    await asyncio.sleep(settle)
     await walker.walk(most, eras)
     return walker.report
 
@@ -175,7 +178,7 @@ class Walker:
         self.report.counts[probe.kind] += 1
         self.report.covered |= _words(probe.name)
         foreign = await self._judged(speaker, actor, probe)
-        if foreign is None or probe.name.startswith(DISCLOSED):
+        if foreign is None or disclosed(probe):
             return
         apart = await self._apart(speaker, actor, probe, foreign)
         if apart:
@@ -186,10 +189,12 @@ class Walker:
     ) -> list[str]:
         """Where A's name is answered differently from names that never existed."""
         twins = [self._twin(probe.value, salt) for salt in ("one", "two")]
-        if twins[0] == probe.value or self._akin(actor, first):
+        if twins[0] == probe.value or self._akin(actor, probe):
             return []
         foreign = [first]
         absent = [await probe.send(speaker, twin) for twin in twins[: 1 + probe.writes]]
+        if actor.tenant in _words(first.sent) - _words(absent[0].sent):
+            return []  # oddly spelled, A's id became the caller's own
         apart = difference(foreign, absent)
         for _ in range(0 if probe.writes else _AGAIN):
             if not apart:
@@ -199,10 +204,10 @@ class Walker:
             apart = difference(foreign, absent)
         return apart
 
-    def _akin(self, actor: Actor, asked: Answer) -> bool:
-        """Whether A's id was asked for by one whose own id begins alike: it finds its own."""
+    def _akin(self, actor: Actor, probe: Probe) -> bool:
+        """Whether the start of A's id is completed by one whose own id begins alike."""
         own = self.company.owner.tenant
-        return actor.tenant[:2] == own[:2] and own[:-1] in asked.sent
+        return probe.kind == "completion" and own in probe.value and actor.tenant[:2] == own[:2]
 
     def _twin(self, value: str, salt: str) -> str:
         tenants = (self.company.child, self.company.owner.tenant)
@@ -267,6 +272,11 @@ class Walker:
 
     def _changed(self, detail: str) -> None:
         self.report.findings.append(Finding("change", "all", "everybody", detail))
+
+
+def disclosed(probe: Probe) -> bool:
+    """Whether this may tell that a name is taken."""
+    return any(name.startswith(DISCLOSED) for name in probe.name.split())
 
 
 def _words(text: str) -> set[str]:

@@ -42,7 +42,7 @@ async def cast(platform: Platform, stem: str = "acme") -> Cast:
     comparing ids by prefix or pattern: longer, shorter, and with the wildcards of LIKE.
     """
     a, b = TenantId(stem), TenantId(f"z{stem}")
-    child, b_child = TenantId(f"{stem}-child"), TenantId(f"z{stem}-child")
+    child, b_child = TenantId(f"{stem}-child"), TenantId(f"z{stem}-below")
     traps = [TenantId(t) for t in (f"{stem}2", stem[:-1], f"{stem}_x", f"{stem}-x")]
     for tenant, parent in ((a, ROOT), (b, ROOT), (child, a), (b_child, b)):
         await _made(platform, tenant, parent)

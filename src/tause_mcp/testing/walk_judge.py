@@ -4,6 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +16,8 @@ UNTOLD = frozenset({"digest"})
 """Fields whose values anyone computes from the same arguments: no sign of whose they are."""
 _PASSING = frozenset({"date", "content-length", "server"})
 _MASK = "•"
+_SHORTEST = 4
+"""Characters of a word that is masked alone: a shorter one is part of anything."""
 
 Facts = dict[str, str]
 
@@ -91,8 +94,8 @@ def difference(foreign: Sequence[Answer], absent: Sequence[Answer]) -> list[str]
 
     Where the answers of one side differ among themselves (times, fresh ids), they say nothing.
     """
-    mine = [_facts(one, _sent_apart(one, absent[0])) for one in foreign]
-    theirs = [_facts(one, _sent_apart(one, foreign[0])) for one in absent]
+    words = {w for one in foreign for two in absent for w in _sent_apart(one, two)}
+    mine, theirs = [_facts(one, words) for one in foreign], [_facts(one, words) for one in absent]
     apart = _apart(mine[0], theirs[0])
     for side in (mine, theirs):
         for one in side[1:]:
@@ -101,15 +104,29 @@ def difference(foreign: Sequence[Answer], absent: Sequence[Answer]) -> list[str]
     return sorted(f"{at}: {first.get(at)!r} / {twin.get(at)!r}"[:400] for at in apart)
 
 
-def _sent_apart(one: Answer, other: Answer) -> list[str]:
-    return [word for word, _ in differing(one.sent, other.sent)]
+def _sent_apart(one: Answer, other: Answer) -> Iterator[str]:
+    """What was asked in one and not in the other: whole values, and the words in them."""
+    for mine, theirs in zip(_values(one.sent), _values(other.sent), strict=False):
+        if mine != theirs:
+            yield from (mine, theirs)
+    for pair in differing(one.sent, other.sent):
+        yield from (word for word in pair if len(word) >= _SHORTEST)
+
+
+def _values(sent: str) -> list[str]:
+    """The strings of a request's JSON, else its lines."""
+    with suppress(ValueError):
+        return [
+            str(json.loads(text)) for _, text in _leaves(json.loads(sent.split("\n", 2)[2]), "")
+        ]
+    return sent.splitlines()
 
 
 def _apart(one: Facts, other: Facts) -> set[str]:
     return {at for at in one.keys() | other.keys() if one.get(at) != other.get(at)}
 
 
-def _facts(answer: Answer, words: list[str]) -> Facts:
+def _facts(answer: Answer, words: set[str]) -> Facts:
     """Everything an answer says, by where it says it, with the sent words masked."""
     masked = {w for word in words for w in (word, unicodedata.normalize("NFKC", word))}
     either = "|".join(re.escape(w) for w in sorted(masked, key=len, reverse=True) if w)

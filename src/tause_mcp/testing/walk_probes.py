@@ -125,12 +125,12 @@ def _tenants(ground: Ground) -> Iterator[Probe]:
     """`tenant_id` of A on every tool, published or not, with the arguments that worked for A."""
     for operation in ground.operations:
         worked = ground.a.made.get(operation.name)
-        again: Base = partial(_own_content, ground, worked or {})
-        bases = [ground.required(operation), *([again] if worked else [])]
-        for base in bases:
-            for tenant in (ground.a.tenant, ground.child):
-                send = partial(_call, operation.name, base, "tenant_id", str)
-                yield _of("tenant", operation, "tenant_id", tenant, send)
+        for tenant in (ground.a.tenant, ground.child):
+            send = partial(_call, operation.name, ground.required(operation), "tenant_id", str)
+            yield _of("tenant", operation, "tenant_id", tenant, send)
+            if worked:
+                told = json.dumps({**_own_content(ground, worked), "tenant_id": tenant})
+                yield _of("tenant", operation, "*", told, partial(_again, operation.name))
 
 
 def _resources(ground: Ground) -> Iterator[Probe]:
@@ -255,10 +255,15 @@ def _idempotency(ground: Ground) -> Iterator[Probe]:
         if operation.name not in ground.a.keyed:
             continue
         arguments, key = ground.a.keyed[operation.name]
-        again = partial(_own_content, ground, arguments)
-        for at, told in (("same", again), ("own", ground.required(operation))):
-            send = partial(_keyed, operation.name, told)
-            yield _of("idempotency", operation, at, key, send)
+        same = json.dumps([key, _own_content(ground, arguments)])
+        yield _of("idempotency", operation, "same", same, partial(_keyed_again, operation.name))
+        send = partial(_keyed, operation.name, ground.required(operation))
+        yield _of("idempotency", operation, "own", key, send)
+
+
+async def _keyed_again(name: str, speaker: Speaker, value: str) -> Answer:
+    key, arguments = json.loads(value)
+    return await speaker.tool(name, arguments, key=key)
 
 
 async def _keyed(name: str, base: Base, speaker: Speaker, value: str) -> Answer:
