@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from tause_mcp.errors import DeadlineExceeded, Invalid, ProviderError, TauseErro
 from tause_mcp.outbound import Answer, Credential, Outbound, Policy, expand
 from tause_mcp.outbound import addresses as guard
 from tause_mcp.outbound.addresses import REFUSED, is_public, resolve_host
+from tause_mcp.outbound.answer import bounded
 from tause_mcp.outbound.transport import PinnedNetwork
 
 pytestmark = pytest.mark.anyio
@@ -181,8 +183,21 @@ async def test_one_private_address_among_public_ones_refuses_all(bad: str) -> No
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "[::1]", "[::ffff:7f00:1]"]
-    + ["localhost", "localhost.", "LOCALHOST", "0", "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ", "127。0。0。1"],
+    [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f.0.0.1",
+        "0177.0.0.1",
+        "[::1]",
+        "[::ffff:7f00:1]",
+        "localhost",
+        "localhost.",
+        "LOCALHOST",
+        "0",
+        "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ",
+        "127。0。0。1",
+    ],
 )
 async def test_every_spelling_of_loopback_is_refused(host: str) -> None:
     async with serving(OK) as server, Outbound(allow_http=True) as client:
@@ -455,6 +470,20 @@ async def test_an_answer_over_the_limit_is_refused_while_it_arrives(answer: byte
     async with serving(answer) as server, trusting() as client:
         with pytest.raises(ProviderError, match="larger than 2000 bytes"):
             await client.request("GET", server.url, policy=Policy(max_bytes=2000))
+
+
+async def test_a_bomb_never_unfolds_in_memory() -> None:
+    async def one_chunk() -> AsyncIterator[bytes]:
+        yield bomb
+
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProviderError):
+            await bounded(one_chunk(), "gzip", 2000)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 async def test_an_answer_of_exactly_the_limit_passes() -> None:

@@ -126,7 +126,7 @@ def load(found: Iterable[EntryPoint] | None = None) -> Catalog:
     for point in sorted(points, key=lambda p: (GROUPS.index(p.group), p.name)):
         try:
             _take(point, capabilities, plugins)
-        except Exception as error:  # a plugin may fail in any way; the rest still serves
+        except (Exception, SystemExit) as error:  # a plugin may fail in any way; the rest serves
             text = str(error).splitlines()[0] if str(error) else ""
             problems.append(f"plugin {point.name!r} is left out: {type(error).__name__}: {text}")
     return Catalog(tuple(capabilities), plugins, tuple(problems))
@@ -158,4 +158,11 @@ def _refuse_clash(given: Capability, capabilities: list[Capability]) -> None:
                 raise ValueError(
                     f"{kind.__name__.lower()} {min(clash)!r} is taken by {known.name!r}"
                 )
-    Catalog((*capabilities, given)).tools  # noqa: B018  # compiles: a bad signature fails here
+    services = frozenset(kind for c in (*capabilities, given) for kind in c.services)
+    faces: list[Tool | Resource | Prompt] = [
+        *given.declared(Tool),
+        *given.declared(Resource),
+        *given.declared(Prompt),
+    ]
+    for declared in faces:
+        compile_operation(declared, given.name, services)  # a bad signature fails here

@@ -98,6 +98,8 @@ KEEP = Statement(
     )
 )
 DROP = Statement(sa.delete(idempotency).where(*_held, _c.state == CLAIMED))
+LOSE = Statement(sa.update(idempotency).where(*_held, _c.state == MARKED).values(lease_until=0))
+"""Nobody waits any more for a result that cannot come."""
 SWEEP = Statement(sa.delete(idempotency).where(_c.expires_at <= _now))
 
 
@@ -181,6 +183,8 @@ class StoredIdempotency:
 
     async def _take(self, caller: Caller, key: str, digest: str) -> bool:
         token, now = secrets.token_hex(8), times.now()
+        before = _tokens.get({})
+        _tokens.set({**before, (caller.tenant, key): token})  # a cancelled claim may be dropped too
         taken = await TenantDatabase(self._database, caller.tenant).write(
             lambda tx: tx.run(
                 CLAIM,
@@ -195,8 +199,8 @@ class StoredIdempotency:
                 expires_at=now + KEPT,
             )
         )
-        if taken:
-            _tokens.set({**_tokens.get({}), (caller.tenant, key): token})
+        if not taken:
+            _tokens.set(before)
         return bool(taken)
 
     def mark(self, caller: Caller, key: str) -> Work[None]:
@@ -221,16 +225,21 @@ class StoredIdempotency:
             _log.error("result_not_kept", tenant=caller.tenant, code=error.code)
 
     async def drop(self, caller: Caller, key: str) -> None:
-        """The work failed and changed nothing: the key is free again."""
-        await self._write(caller, key, DROP)
+        """The work failed: the key is free again, or, when its change is committed, lost."""
+        await self._write(caller, key, DROP, LOSE)
 
-    async def _write(self, caller: Caller, key: str, statement: Statement, **values: Any) -> None:
+    async def _write(self, caller: Caller, key: str, *statements: Statement, **values: Any) -> None:
         held = dict(_tokens.get({}))
-        token = held.pop((caller.tenant, key), "")
+        token = held.pop((caller.tenant, key), None)
+        if token is None:
+            return
         _tokens.set(held)
-        await TenantDatabase(self._database, caller.tenant).write(
-            lambda tx: tx.run(statement, of_key=key, of_token=token, **values)
-        )
+
+        async def work(tx: Transaction) -> None:
+            for statement in statements:
+                await tx.run(statement, of_key=key, of_token=token, **values)
+
+        await TenantDatabase(self._database, caller.tenant).write(work)
 
     async def sweep(self) -> None:
         """Remove what is older than a day, of every tenant."""

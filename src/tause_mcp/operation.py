@@ -7,8 +7,7 @@ from functools import cached_property
 from typing import Any, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic_core import SchemaValidator
 from typing_extensions import is_typeddict
 
 from tause_mcp.capability import (
@@ -24,69 +23,8 @@ from tause_mcp.capability import (
     Tool,
 )
 from tause_mcp.errors import Invalid
+from tause_mcp.schemas import ClosedSchema, PlainSchema, check_json, slim, tightened
 from tause_mcp.tenancy import Caller
-
-MAX_DEPTH = 32
-"""How deep the JSON of arguments may nest."""
-MAX_TEXT = 1_000_000
-"""Characters of a string argument that states no bound of its own."""
-MAX_ITEMS = 1000
-"""Items of a list or members of an object that states no bound of its own."""
-
-
-class PlainSchema(GenerateJsonSchema):
-    """JSON Schema without unions or nulls: optional means absent (hosts strip or choke on them)."""
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        if schema.get("default", ...) is None:
-            return self.generate_inner(schema["schema"])
-        return super().default_schema(schema)
-
-
-def slim(schema: Any) -> Any:
-    """A schema without what no reader uses: generated titles; strings and lists get a bound."""
-    if isinstance(schema, list):
-        return [slim(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    kept = {k: slim(v) for k, v in schema.items() if not (k == "title" and isinstance(v, str))}
-    if isinstance(properties := schema.get("properties"), dict):
-        kept["properties"] = {name: slim(value) for name, value in properties.items()}
-    return kept
-
-
-def bounded(schema: Any) -> Any:
-    """The input schema with a bound on every string, list and number."""
-    if isinstance(schema, list):
-        return [bounded(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    told = {k: bounded(v) for k, v in schema.items()}
-    match told.get("type"):
-        case "string" if not {"enum", "const", "maxLength", "pattern"} & set(told):
-            told["maxLength"] = MAX_TEXT
-        case "array" if "maxItems" not in told:
-            told["maxItems"] = MAX_ITEMS
-        case "integer":
-            told.setdefault("minimum", -(2**53) + 1) if "exclusiveMinimum" not in told else None
-            told.setdefault("maximum", 2**53 - 1) if "exclusiveMaximum" not in told else None
-    return told
-
-
-def depth_within(value: Any, left: int = MAX_DEPTH) -> bool:
-    """Whether `value` nests no deeper than allowed; flat arguments cost almost nothing."""
-    if isinstance(value, dict):
-        return left > 0 and all(
-            depth_within(v, left - 1) for v in value.values() if isinstance(v, (dict, list))
-        )
-    if isinstance(value, list):
-        return left > 0 and all(
-            depth_within(v, left - 1) for v in value if isinstance(v, (dict, list))
-        )
-    return True
 
 
 class Inputs:
@@ -96,27 +34,39 @@ class Inputs:
         fields: dict[str, Any] = {
             p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters
         }
-        self._model = create_model(
-            name,
-            __config__=ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True),
-            **fields,
-        )
-        self._validate = self._model.__pydantic_validator__.validate_python
-        schema = slim(self._model.model_json_schema(schema_generator=PlainSchema))
+        config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+        model = create_model(name, __config__=config, **fields)
+        core = tightened(model.__pydantic_core_schema__)
+        # not the prebuilt ones: a nested model would bring its own, lax and open
+        self._validate = SchemaValidator(core, _use_prebuilt=False).validate_python
+        schema = slim(ClosedSchema().generate(core))
         schema.pop("description", None)
-        self.schema: dict[str, Any] = bounded({"type": "object", "properties": {}, **schema})
+        self.schema: dict[str, Any] = {"type": "object", "properties": {}, **schema}
         self.names = frozenset(fields)
+        self._optional = frozenset(p.name for p in parameters if p.default is not p.empty)
 
     def read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Keyword arguments for the function.
+        """Keyword arguments for the function. Null for an optional argument counts as absent.
 
         Raises:
             Invalid: naming the first field that is wrong, without echoing its value.
         """
+        check_json(arguments)
+        if len(arguments) > len(self.names):  # before each of very many is told apart
+            raise _unknown([name for name in arguments if name not in self.names])
+        if None in arguments.values():
+            arguments = {
+                n: v for n, v in arguments.items() if v is not None or n not in self._optional
+            }
         try:
             return dict(self._validate(arguments).__dict__)
         except ValidationError as wrong:
             raise _told(wrong) from None
+
+
+def _unknown(names: list[str]) -> Invalid:
+    told = "; ".join(f"{name[:80]}: is not an argument of this tool" for name in names[:5])
+    return Invalid(told, field=names[0][:80])
 
 
 def _told(wrong: ValidationError) -> Invalid:

@@ -7,171 +7,72 @@ Protocol passed in, so that each is tested alone and no door can skip one.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
+import anyio
 import orjson
 
 from tause_mcp import log
-from tause_mcp.capability import Consent, Tool
-from tause_mcp.database import TenantDatabase, Work
-from tause_mcp.errors import (
-    DeadlineExceeded,
-    Forbidden,
-    Invalid,
-    TauseError,
-    TooLarge,
+from tause_mcp.capability import Tool
+from tause_mcp.database import TenantDatabase
+from tause_mcp.errors import DeadlineExceeded, Forbidden, Invalid, TauseError, TooLarge
+from tause_mcp.operation import Operation
+from tause_mcp.steps import (
+    Approval,
+    Approvals,
+    AskPerson,
+    AuditTrail,
+    Binder,
+    Crash,
+    Idempotency,
+    Invocation,
+    Limits,
+    Meter,
+    Result,
+    Tenants,
 )
-from tause_mcp.operation import MAX_DEPTH, Operation, depth_within
-from tause_mcp.tenancy import Caller, TenantId
+
+__all__ = [
+    "Approval",
+    "Approvals",
+    "AskPerson",
+    "AuditTrail",
+    "Binder",
+    "Crash",
+    "Idempotency",
+    "Invocation",
+    "Limits",
+    "Meter",
+    "Pipeline",
+    "Result",
+    "Tenants",
+    "digest_of",
+    "refuse",
+]
 
 MAX_RESULT = 24 * 1024
 """Bytes of `structuredContent`; more is stored and previewed."""
 
+_UNDO_SECONDS = 15.0
 _log = log.get("pipeline")
 
 
-class Crash(Exception):
-    """An unexpected failure. The caller gets `reference`; the traceback is only in the log."""
-
-    def __init__(self, reference: str) -> None:
-        super().__init__(f"internal error; quote {reference} to the operator")
-        self.reference = reference
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A stored, single-use record of one exact call that a person answers."""
-
-    id: str
-    status: str
-    summary: str
-    expires_at: str
-    url: str
-    page_only: bool = False
-    """Above the tenant's ceiling: only the signed-in page counts."""
-
-
-class AskPerson(Exception):  # a question, not an error
-    """The client can ask its person: the door does, then makes the same call with the answer."""
-
-    def __init__(self, approval: Approval) -> None:
-        super().__init__(approval.id)
-        self.approval = approval
-
-
-@dataclass(slots=True)
-class Invocation:
-    """One call as it came through a door."""
-
-    caller: Caller
-    arguments: Mapping[str, Any]
-    door: str = "mcp"
-    idempotency_key: str | None = None
-    elicits: bool = False
-    """The client declared that it can put a question to its person."""
-    answers: Mapping[str, bool] = field(default_factory=dict)
-    """Approval id -> the person's answer, as the client brought it back."""
-    progress: Callable[[float, float | None, str | None], Awaitable[None]] | None = None
-    depth: int = 0
-    """How many `catalog_call` stand around this call."""
-    local: bool = False
-    """On stdio, beside the person's own files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What an operation answers: a JSON object (tools), or whatever the face returns."""
-
-    value: Any
-    text: bytes | None = None
-    approval: Approval | None = None
-
-
-class Tenants(Protocol):
-    async def require_active(self, tenant: TenantId) -> None:
-        """Raise as for an absent tenant unless it is active. Cached for at most 4 s."""
-        ...
-
-
-class Limits(Protocol):
-    async def admit(self, caller: Caller, operation: Operation) -> None:
-        """Count the call against the tenant's rate and quota, or raise with `retry_after`."""
-        ...
-
-
-class Approvals(Protocol):
-    async def settle(
-        self, call: Invocation, operation: Operation, digest: str, consent: Consent
-    ) -> Approval:
-        """The call's approval: status `granted` (now consumed), `pending`, or raise `AskPerson`."""
-        ...
-
-    async def release(self, tenant: TenantId, approval_id: str) -> None:
-        """The work failed: the approval may be used again."""
-        ...
-
-
-class Idempotency(Protocol):
-    async def recall(
-        self, caller: Caller, operation: Operation, key: str, digest: str
-    ) -> dict[str, Any] | None:
-        """The first result under this key; `IdempotencyConflict` when the arguments differ."""
-        ...
-
-    async def claim(
-        self, caller: Caller, operation: Operation, key: str, digest: str
-    ) -> dict[str, Any] | None:
-        """Take the key, or wait for the call that holds it and return its result."""
-        ...
-
-    def mark(self, caller: Caller, key: str) -> Work[None]:
-        """Trailer: the change under this key is committed."""
-        ...
-
-    async def keep(self, caller: Caller, key: str, result: bytes | None) -> None:
-        """Remember the result (None: it is a secret and cannot be repeated)."""
-        ...
-
-    async def drop(self, caller: Caller, key: str) -> None:
-        """The work failed and changed nothing: the key is free again."""
-        ...
-
-
-class AuditTrail(Protocol):
-    def entry(self, call: Invocation, operation: Operation, digest: str) -> Work[None]:
-        """Trailer: the call's line in its tenant's chain."""
-        ...
-
-
-class Meter(Protocol):
-    def count(
-        self, tenant: TenantId, operation: Operation, seconds: float, ok: bool, size: int
-    ) -> None: ...
-
-
-class Binder(Protocol):
-    """Makes the services of one call."""
-
-    def bind(
-        self, call: Invocation, operation: Operation, database: TenantDatabase
-    ) -> dict[str, Any]: ...
-
-    def database_of(self, tenant: TenantId) -> TenantDatabase: ...
-
-    async def spill(self, call: Invocation, operation: Operation, text: bytes) -> dict[str, Any]:
-        """Store a large result; `{preview, key, size, url}`."""
-        ...
-
-
 def digest_of(operation: str, arguments: Mapping[str, Any]) -> str:
-    """SHA-256 over the operation and its arguments, members in canonical order."""
-    told = orjson.dumps(
-        arguments, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str
-    )
+    """SHA-256 over the operation and its arguments, members in canonical order, null as absent.
+
+    Raises:
+        Invalid: something among them that JSON cannot carry (a lone surrogate, a huge integer).
+    """
+    present = {name: value for name, value in arguments.items() if value is not None}
+    option = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+    try:
+        told = orjson.dumps(present, option=option, default=str)
+    except TypeError:
+        raise Invalid("an argument holds text or a number that JSON cannot carry") from None
     return hashlib.sha256(operation.encode() + b"\0" + told).hexdigest()
 
 
@@ -200,8 +101,13 @@ class Pipeline:
         try:
             result = await self._walk(operation, call)
             return result
-        except (TauseError, AskPerson, asyncio.CancelledError, Crash):
+        except (TauseError, AskPerson, Crash):
             raise
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            # nobody cancelled this call: something in it gave up, and its caller still waits
+            raise self._crash(operation, call, error) from None
         except Exception as error:
             raise self._crash(operation, call, error) from None
         finally:
@@ -214,8 +120,6 @@ class Pipeline:
             )
 
     async def _walk(self, operation: Operation, call: Invocation) -> Result:
-        if not depth_within(call.arguments):
-            raise Invalid(f"the arguments nest deeper than {MAX_DEPTH} levels")
         arguments = operation.inputs.read(call.arguments)
         _refuse_local(operation, call)
         caller = call.caller
@@ -231,7 +135,11 @@ class Pipeline:
     async def _change(
         self, operation: Operation, call: Invocation, arguments: dict[str, Any]
     ) -> Result:
-        """A call that may change something: consent, limits, idempotency, work, audit."""
+        """A call that may change something: consent, limits, idempotency, work, audit.
+
+        When it fails, what is given back is decided by what was committed, not by how it failed:
+        a cancelled or lost commit may have happened.
+        """
         caller, key = call.caller, call.idempotency_key
         digest = digest_of(operation.name, call.arguments)
         if (
@@ -250,12 +158,24 @@ class Pipeline:
                 and (first := await self.idempotency.claim(caller, operation, key, digest))
                 is not None
             ):
+                if approval is not None:
+                    await self.approvals.release(caller.tenant, approval.id)
                 return _repeated(first)
-            return await self._committed(operation, call, arguments, digest)
+            return await self._committed(operation, call, arguments, digest, approval)
         except BaseException:
+            if key:
+                await self._undone(self.idempotency.drop(caller, key))
             if approval is not None:
-                await self.approvals.release(caller.tenant, approval.id)
+                await self._undone(self.approvals.release(caller.tenant, approval.id))
             raise
+
+    async def _undone(self, undo: Awaitable[None]) -> None:
+        """Give something back, though the call was cancelled; the call's own failure is what counts."""
+        try:
+            with anyio.move_on_after(_UNDO_SECONDS, shield=True):
+                await undo
+        except Exception:
+            _log.exception("undo_failed")
 
     async def _consent(
         self, operation: Operation, call: Invocation, arguments: dict[str, Any], digest: str
@@ -268,24 +188,34 @@ class Pipeline:
         return await self.approvals.settle(call, operation, digest, consent)
 
     async def _committed(
-        self, operation: Operation, call: Invocation, arguments: dict[str, Any], digest: str
+        self,
+        operation: Operation,
+        call: Invocation,
+        arguments: dict[str, Any],
+        digest: str,
+        approval: Approval | None,
     ) -> Result:
-        """The work, with its audit entry and idempotency mark in the same transaction."""
+        """The work; its audit entry, idempotency mark and spent approval commit with it."""
         caller, key = call.caller, call.idempotency_key
         database = self.binder.database_of(caller.tenant)
         database.trailers.append(self.audit.entry(call, operation, digest))
         if key:
             database.trailers.append(self.idempotency.mark(caller, key))
+        if approval is not None:
+            database.trailers.append(self.approvals.spend(approval.id))
         try:
             result = await self._work(operation, call, arguments, database)
             if database.trailers:
                 await database.write(_nothing)
-        except BaseException:
-            if key and database.trailers:
-                await self.idempotency.drop(caller, key)
+        except BaseException as error:
+            if database.changed and database.trailers:
+                await self._undone(database.write(_nothing))
+            if database.changed and isinstance(error, TauseError):
+                raise _partly(error) from None
             raise
         if key:
-            await self.idempotency.keep(caller, key, None if operation.secret else result.text)
+            kept = None if operation.secret else result.text
+            await self._undone(self.idempotency.keep(caller, key, kept))
         return result
 
     async def _work(
@@ -303,9 +233,7 @@ class Pipeline:
                     value = await value
         except TimeoutError:
             if limit.expired():
-                raise DeadlineExceeded(
-                    f"the call took longer than {self.deadline:g} s", retry_after=1.0
-                ) from None
+                raise self._late(operation) from None
             raise
         if operation.outputs is None:
             return Result(value)
@@ -322,7 +250,13 @@ class Pipeline:
         value = await self.binder.spill(call, operation, text)
         return Result(value, orjson.dumps(value))
 
-    def _crash(self, operation: Operation, call: Invocation, error: Exception) -> Crash:
+    def _late(self, operation: Operation) -> DeadlineExceeded:
+        text = f"the call took longer than {self.deadline:g} s"
+        if operation.writes:
+            text += ": read whether its change was made before you call again"
+        return DeadlineExceeded(text, retry_after=1.0)
+
+    def _crash(self, operation: Operation, call: Invocation, error: BaseException) -> Crash:
         reference = uuid4().hex[:12]
         _log.error(
             "crash",
@@ -337,12 +271,18 @@ class Pipeline:
 def _refuse_local(operation: Operation, call: Invocation) -> None:
     """Files of the person's machine are reached over stdio only."""
     for name in () if call.local else operation.local_only:
-        if name in call.arguments:
+        if call.arguments.get(name) is not None:
             raise Invalid(f"{name}: works only over stdio, beside the files", field=name)
 
 
 async def _nothing(_: Any) -> None:
     """A transaction of trailers alone: the work kept its data elsewhere."""
+
+
+def _partly(error: TauseError) -> TauseError:
+    """The failure of a call that had already changed something."""
+    text = f"{error}; what it had changed before stays: read it before you call again"
+    return type(error)(text, field=error.field, retry_after=error.retry_after)
 
 
 def _repeated(first: dict[str, Any]) -> Result:

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tause_mcp import log, urls
-from tause_mcp.auth import Door, Verifier, door, key_caller, local_caller, mint, open_verifier
+from tause_mcp.auth import Door, door, key_caller, local_caller
 from tause_mcp.binding import Bound
 from tause_mcp.capability import Capability
 from tause_mcp.catalog import Catalog, load
@@ -31,21 +31,26 @@ from tause_mcp.services.tenants import TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
 
+if TYPE_CHECKING:
+    from tause_mcp.auth import Verifier
+
 _log = log.get("platform")
 
 
 class _Credentials:
     """`capability.Credentials` over the verifier of this process."""
 
-    def __init__(self, verifier: Verifier) -> None:
-        self._verifier = verifier
+    def __init__(self, platform: "Platform") -> None:
+        self._platform = platform
 
     def mint(self, tenant: TenantId) -> tuple[str, str, bytes]:
-        minted = mint(tenant, self._verifier.pepper)
+        from tause_mcp.auth import mint
+
+        minted = mint(tenant, self._platform.verifier.pepper)
         return minted.id, minted.text, minted.digest
 
     def changed(self, tenant: TenantId, credential: str | None = None) -> None:
-        self._verifier.forget()
+        self._platform.verifier.forget()
 
 
 @dataclass
@@ -62,7 +67,6 @@ class Platform:
     usage: UsageMeter
     audit: ChainedTrail
     identities: StoredIdentities
-    verifier: Verifier
     public_url: str
     local_paths: tuple[Path, ...] = ()
 
@@ -72,7 +76,7 @@ class Platform:
         self.index = Index(
             Entry(o.name, o.title, o.description, words[o.capability]) for o in tools
         )
-        self.credentials = _Credentials(self.verifier)
+        self.credentials = _Credentials(self)
         gate = ApprovalGate(self.database, self.settings, self.approval_url, self._ceiling)
         limits = TenantLimits(self.directory)
         self.shared: Mapping[type[Any], Any] = {
@@ -124,6 +128,13 @@ class Platform:
     def approval_url(self, tenant: TenantId, approval_id: str) -> str:
         return f"{self.public_url}/approvals/{approval_id}"
 
+    @cached_property
+    def verifier(self) -> "Verifier":
+        """Opened when it is first needed: a local session needs no key, token or cryptography."""
+        from tause_mcp.auth import open_verifier
+
+        return open_verifier(self.settings, self.identities, issuer=self.public_url)
+
     async def verify(self, token: str, door_tenant: TenantId | None = None) -> Caller:
         """Who holds this token, at the plain door or a tenant's.
 
@@ -150,9 +161,11 @@ class Platform:
             ) from None
         return local_caller(named, role)
 
-    def issue(self, tenant: TenantId, subject: str, scopes: Scopes, ttl: float) -> str:
-        """A token of this installation for the plain door."""
-        audience = self.door(None).audience
+    def issue(
+        self, tenant: TenantId, subject: str, scopes: Scopes, ttl: float, *, own_door: bool = False
+    ) -> str:
+        """A token of this installation for the plain door, or for the tenant's own."""
+        audience = self.door(tenant if own_door else None).audience
         return self.verifier.keyring.issue(tenant, subject, sorted(scopes.granted), audience, ttl)
 
     async def answer(
@@ -199,10 +212,20 @@ async def open_platform(
             if c.backends is not None
         }
         platform = await _assembled(settings, catalog, database, backends, public_url)
+        if settings.jwt_secret or settings.trusted_issuers:
+            _ = platform.verifier  # a weak secret or a wrong issuer refuses to start
         await platform.directory.ensure_root()
         stack.push_async_callback(platform.usage.flush)
         await stack.enter_async_context(_background(platform))
         yield platform
+
+
+def last_served(settings: Settings) -> str:
+    """Where this home was served last: what links and tokens made beside the server name."""
+    try:
+        return settings.at_home("url").read_text().strip()
+    except OSError:
+        return "http://127.0.0.1:8765"
 
 
 async def _assembled(
@@ -213,7 +236,7 @@ async def _assembled(
     public_url: str,
 ) -> Platform:
     home = settings.at_home("")
-    url = (settings.public_url or public_url or "http://127.0.0.1:8765").rstrip("/")
+    url = (settings.public_url or public_url or last_served(settings)).rstrip("/")
     directory = TenantDirectory(database)
     identities = StoredIdentities(database, directory)
     return Platform(
@@ -227,7 +250,6 @@ async def _assembled(
         usage=UsageMeter(database),
         audit=ChainedTrail(),
         identities=identities,
-        verifier=open_verifier(settings, identities, issuer=url),
         public_url=url,
     )
 

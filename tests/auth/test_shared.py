@@ -43,6 +43,7 @@ WEAK = [
     "0" * 32,
     "ab" * 20,
     "correct horse" * 3,
+    "kX9-qLm2Zp7w" * 3,
     "aaaaaaaabbbbbbbbccccccccdddddddd1234",
     "01234567890123456789012345678901",
     "abcdefghijklmnopqrstuvwxyz123456",

@@ -1,6 +1,7 @@
 """Doors, grants, single-use assertions, and what is remembered for how long."""
 
 import asyncio
+import hmac
 import time
 
 import pytest
@@ -194,11 +195,18 @@ async def test_an_assertion_is_no_access_token(house) -> None:
     assert await refused(house, house.keyring.assertion(f"{HOUSE}/mcp"), house.plain) == REFUSAL
 
 
-async def test_the_shared_secret_makes_no_assertion(make_house) -> None:
-    house = make_house(MCP_JWT_SECRET="q7Zx-92kd_Lw0Vt5RbYn3Gm8Hs1Pc6Fj4Ue")
-    text = house.forge(header=house.header(alg="HS256"), claims=house.claims(iss="orchestrator"))
+async def test_the_shared_secret_makes_no_assertion(make_house, security) -> None:
+    secret = b"q7Zx-92kd_Lw0Vt5RbYn3Gm8Hs1Pc6Fj4Ue"
+    house = make_house(MCP_JWT_SECRET=secret.decode())
+    stated = {"iss": "orchestrator", "aud": HOUSE, "exp": time.time() + 30}
+    text = house.forge(
+        header={"alg": "HS256", "kid": "k", "typ": "JWT"},
+        claims=house.claims(**stated),
+        sign=lambda signed: hmac.digest(secret, signed, "sha256"),
+    )
     with pytest.raises(Unauthenticated):
         await house.verifier.redeem(text, HOUSE)
+    assert security[0]["reason"] == "the issuer is not trusted"
 
 
 # -- what is remembered ----------------------------------------------------------------------------

@@ -222,10 +222,11 @@ async def test_a_sign_in_opens_one_approval_only(house: House, browser: Browser)
     first = await house.pending()
     csrf = await form(browser, first, await house.key())
     cookie = browser.cookies[COOKIE]
-    await house.answer(first, False, "ana", "cli")
-    other = first[:-4] + "AAAA"
+    other = await house.pending("Something else")
     browser.cookies.set(COOKIE, cookie, domain="house.example", path="/approvals/" + other)
+    assert "Something else" not in (await browser.get(f"/approvals/{other}")).text
     assert await answer(browser, other, csrf) == 403
+    assert await house.status(other) == "pending"
 
 
 async def test_a_forged_cookie_signs_nobody_in(house: House, browser: Browser) -> None:

@@ -7,90 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
+from tests.support.objects import World, opened_world
 
 import tause_mcp.resources.storage
 import tause_mcp.tools.storage
 from tause_mcp.binding import Bound
 from tause_mcp.catalog import Catalog
-from tause_mcp.database import Database, TenantDatabase, metadata, open_database
+from tause_mcp.database import TenantDatabase
 from tause_mcp.operation import Operation
 from tause_mcp.pipeline import Invocation, Pipeline
 from tause_mcp.routes.storage import objects
 from tause_mcp.sealing import Seal
-from tause_mcp.services.storage import (
-    CAPABILITY,
-    Blobs,
-    ObjectStore,
-    Storage,
-    Sweep,
-    Uploads,
-    open_store,
-)
+from tause_mcp.services.storage import CAPABILITY
 from tause_mcp.settings import Settings
 from tause_mcp.tenancy import Caller, Scopes, TenantId
-from tause_mcp.times import now
-
-
-class World:
-    """Rows in a fresh SQLite file, blobs in a store, and services of any tenant over both."""
-
-    def __init__(self, database: Database, store: ObjectStore) -> None:
-        self.database = database
-        self.store = store
-        self.sweep = Sweep(database, store)
-        self.changed: list[tuple[str, str]] = []
-
-    def storage(
-        self, tenant: str = "acme", *, limit: int | None = None, most: int = 1 << 30
-    ) -> Storage:
-        def bound() -> TenantDatabase:
-            return TenantDatabase(self.database, TenantId(tenant))
-
-        return Storage(
-            bound(),
-            Blobs(bound(), self.store),
-            limit=lambda: limit,
-            max_object=most,
-            changed=lambda key: self.changed.append((tenant, key)),
-            link=lambda key: f"link:{key}",
-        )
-
-    def uploads(self, tenant: str = "acme", **options: Any) -> Uploads:
-        storage = self.storage(tenant, **options)
-        return Uploads(TenantDatabase(self.database, TenantId(tenant)), storage, storage.blobs)
-
-    async def blobs(self) -> dict[str, int]:
-        return {blob.name: blob.size async for blob in self.store.names()}
-
-    async def swept(self) -> dict[str, int]:
-        """What blobs remain once everything that is planned has been carried out."""
-        await self.sweep.empty(now() + 10**12)
-        return await self.blobs()
-
-
-def made_database(path: Path) -> str:
-    """The URL of a SQLite file with every table."""
-    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA synchronous=OFF")
-        metadata.create_all(connection)
-        connection.commit()
-    engine.dispose()
-    return f"sqlite:///{path}"
-
-
-@asynccontextmanager
-async def opened_world(folder: Path) -> AsyncIterator[World]:
-    """A world on files in `folder`; opening it again finds what was there."""
-    folder.mkdir(exist_ok=True)
-    async with (
-        open_database(made_database(folder / "rows.db")) as database,
-        open_store(f"file://{folder}/objects") as store,
-    ):
-        yield World(database, store)
 
 
 class _Passing:

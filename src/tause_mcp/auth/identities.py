@@ -22,8 +22,16 @@ class Door:
     mark: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "audience", normalised(self.audience))
-        object.__setattr__(self, "mark", f"\0{self.audience}\0{self.tenant or ''}".encode())
+        audience, mark = _marked(self.audience, self.tenant)
+        object.__setattr__(self, "audience", audience)
+        object.__setattr__(self, "mark", mark)
+
+
+@lru_cache(maxsize=4096)
+def _marked(audience: str, tenant: TenantId | None) -> tuple[str, bytes]:
+    """The audience normalised, and bytes that stand for this door and no other."""
+    ours = normalised(audience)
+    return ours, f"\0{ours}\0{tenant or ''}".encode()
 
 
 @lru_cache(maxsize=4096)

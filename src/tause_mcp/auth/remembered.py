@@ -22,14 +22,14 @@ class Remembered:
     def __init__(self, most: int = 8192, seconds: float = SECONDS) -> None:
         self._most = most
         self._seconds = seconds
-        self._salt = token_bytes(32)
+        self._salt = token_bytes(16)
         self._known: dict[bytes, tuple[Caller, float]] = {}
         self.generation = 0
 
     def name(self, token: str, door: Door) -> bytes:
         """What `token` is remembered under at `door`."""
         data = token[: LONGEST + 1].encode("utf-8", "surrogatepass")
-        return blake2b(data + door.mark, digest_size=16, key=self._salt).digest()
+        return blake2b(data + door.mark, digest_size=16, salt=self._salt).digest()
 
     def get(self, name: bytes) -> Caller | None:
         """The caller, while it may be believed without another look."""

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from tause_mcp.cli.calls import _call, tenant_option
-from tause_mcp.cli.house import in_house, owner_of
+from tause_mcp.cli.house import in_house
 from tause_mcp.errors import Invalid
 from tause_mcp.platform import Platform
 from tause_mcp.tenancy import Scopes, tenant_id
@@ -55,12 +55,13 @@ def show_tenant(tenant: str) -> None:
 @click.option("--limit", "limits", multiple=True, metavar="NAME=N", help="A limit; empty lifts it.")
 def configure_tenant(tenant: str, values: tuple[str, ...], limits: tuple[str, ...]) -> None:
     """Set configuration values and limits."""
-    _show(
-        _run(
-            "tenants_configure",
-            {"tenant_id": tenant, "values": _pairs(values), "limits": _pairs(limits)},
-        )
-    )
+    stated = _pairs(limits) or {}
+    changes = {
+        "values": _pairs(values),
+        "limits": {name: amount for name, amount in stated.items() if amount != ""} or None,
+        "unlimited": [name for name, amount in stated.items() if amount == ""] or None,
+    }
+    _show(_run("tenants_configure", {"tenant_id": tenant, **changes}))
 
 
 def _pairs(given: tuple[str, ...]) -> dict[str, Any] | None:
@@ -154,14 +155,14 @@ def tokens() -> None:
 @click.option("--scopes", default="*:read,*:write", show_default=True)
 @click.option("--ttl", default=3600, show_default=True, type=click.IntRange(60, 86400))
 @click.option("--subject", default="local:owner", show_default=True)
-def create_token(tenant: str, scopes: str, ttl: int, subject: str) -> None:
-    """Print a JWT for the plain door."""
-    click.echo(in_house(lambda p: _token(p, tenant, scopes, ttl, subject)))
+@click.option("--own-door", is_flag=True, help="For /t/TENANT/mcp instead of /mcp.")
+def create_token(tenant: str, scopes: str, ttl: int, subject: str, own_door: bool) -> None:
+    """Print a JWT signed by this installation's key."""
 
+    async def work(platform: Platform) -> str:
+        named = tenant_id(tenant)
+        await platform.directory.require_active(named)
+        granted = Scopes(frozenset(scopes.split(",")))
+        return platform.issue(named, subject, granted, ttl, own_door=own_door)
 
-async def _token(platform: Platform, tenant: str, scopes: str, ttl: int, subject: str) -> str:
-    named = tenant_id(tenant)
-    await platform.directory.require_active(named)
-    granted = Scopes(frozenset(scopes.split(",")))
-    owner_of(tenant).scopes.narrowed(granted.granted)
-    return platform.issue(named, subject, granted, ttl)
+    click.echo(in_house(work))

@@ -4,7 +4,9 @@ import asyncio
 import gc
 import json
 import os
+import socket
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,16 +54,29 @@ def _stdio(view: View, asked: dict[str, Any]) -> None:
             _refuse_unknown_toolsets(platform, view)
             platform.local_paths = _folders(asked["allow_path"])
             caller = await platform.local(asked["tenant"], asked["role"])
-            await serve_stdio(platform, caller, view, cast(Protocol, asked["protocol"]))
+            serving = serve_stdio(platform, caller, view, cast(Protocol, asked["protocol"]))
+            await (_while_key_holds(platform, serving) if settings.api_key else serving)
 
     asyncio.run(whole())
 
 
+async def _while_key_holds(platform: Platform, serving: Coroutine[Any, Any, None]) -> None:
+    """A revoked or expired `TAUSE_API_KEY` ends its session, as it does at every other door."""
+    session = asyncio.create_task(serving)
+    while not (await asyncio.wait({session}, timeout=4))[0]:
+        try:
+            await platform.local(None, "")
+        except Misconfigured:
+            session.cancel()
+            raise
+    await session
+
+
 def _folders(paths: tuple[str, ...]) -> tuple[Path, ...]:
     folders = tuple(Path(path).expanduser().resolve() for path in paths)
-    for folder in folders:
-        if not folder.is_dir():
-            raise Misconfigured(f"--allow-path: {folder} is not a folder")
+    for given, folder in zip(paths, folders, strict=True):
+        if not given or not folder.is_dir():
+            raise Misconfigured(f"--allow-path: {given!r} is not a folder")
     return folders
 
 
@@ -76,6 +91,7 @@ def _refuse_unknown_toolsets(platform: Platform, view: View) -> None:
 
 def _http(asked: dict[str, Any]) -> None:
     settings = house.settings()
+    asked["port"] = asked["port"] or _free_port(asked["host"])
     asked["url"] = settings.public_url or f"http://{_shown_host(asked['host'])}:{asked['port']}"
     if asked["sse"] and asked["workers"] > 1:
         raise Misconfigured("--transport sse keeps its sessions in one process: use --workers 1")
@@ -85,13 +101,21 @@ def _http(asked: dict[str, Any]) -> None:
 
 
 def _shown_host(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104  # compared, not bound
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104  # compared, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 async def _prepared(settings: Settings, asked: dict[str, Any]) -> str:
     """Migrate, make the first key, and refuse what cannot start, before any worker does."""
     async with open_platform(settings, public_url=asked["url"]) as platform:
         _refuse_unknown_toolsets(platform, View(asked["toolsets"]))
+        settings.at_home("url").write_text(f"{asked['url']}\n")
         return str(await house.first_key(platform))
 
 

@@ -29,6 +29,7 @@ class Transaction(Protocol):
 
 
 Work = Callable[[Transaction], Awaitable[T]]
+"""What runs inside a transaction: from its first statement again, when the database asks for that."""
 
 
 class Database(Protocol):
@@ -69,12 +70,14 @@ class TenantDatabase:
     of an idempotency key thus stand or fall with the change itself.
     """
 
-    __slots__ = ("_database", "_tenant", "trailers")
+    __slots__ = ("_database", "_tenant", "changed", "trailers")
 
     def __init__(self, database: Database, tenant: TenantId) -> None:
         self._database = database
         self._tenant = tenant
         self.trailers: list[Work[None]] = []
+        self.changed = False
+        """Whether a transaction of this call has committed."""
 
     @property
     def tenant(self) -> TenantId:
@@ -90,7 +93,7 @@ class TenantDatabase:
         )
 
     async def write(self, work: Work[T]) -> T:
-        trailers = self.trailers
+        trailers, self.trailers = self.trailers, []  # a parallel write of this call runs none
 
         async def whole(tx: Transaction) -> T:
             bound = _Bound(tx, self._tenant)
@@ -99,8 +102,12 @@ class TenantDatabase:
                 await trailer(bound)
             return result
 
-        result = await self._database.write(self._tenant, whole)
-        self.trailers = []
+        try:
+            result = await self._database.write(self._tenant, whole)
+        except BaseException:
+            self.trailers = trailers + self.trailers
+            raise
+        self.changed = True
         return result
 
 

@@ -9,14 +9,25 @@ import asyncpg
 from tause_mcp import log
 from tause_mcp.database.engine import Row, Work
 from tause_mcp.database.statements import Statement
-from tause_mcp.errors import Unavailable
+from tause_mcp.errors import Invalid, Unavailable
 from tause_mcp.tenancy import TenantId
 
 T = TypeVar("T")
 _RETRIES = 5
 _log = log.get("database")
-_DOWN = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, TimeoutError)
+_DOWN = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, cancelled by its operator
+    asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_NUL = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 
 
 def dsn_of(url: str) -> str:
@@ -27,6 +38,19 @@ def dsn_of(url: str) -> str:
 def unavailable(error: BaseException) -> Unavailable:
     _log.error("database_error", error=type(error).__name__)
     return Unavailable("the database is unavailable: nothing was changed", retry_after=1.0)
+
+
+def unknown(error: BaseException) -> Unavailable:
+    """The connection was lost while the commit was on its way."""
+    _log.error("database_lost_in_commit", error=type(error).__name__)
+    return Unavailable(
+        "the database was lost during the commit: read whether the change was made, then try again",
+        retry_after=1.0,
+    )
+
+
+def unfit() -> Invalid:
+    return Invalid("a text holds a character that the database cannot keep (NUL)")
 
 
 class _PostgresTransaction:
@@ -79,18 +103,29 @@ class PostgresDatabase:
                 return await work(_PostgresTransaction(connection))
         except _DOWN as error:
             raise unavailable(error) from None
+        except _NUL:
+            raise unfit() from None
 
     async def write(self, tenant: TenantId | None, work: Work[T]) -> T:
-        for attempt in range(_RETRIES):
+        for left in reversed(range(_RETRIES)):
             try:
-                async with self._pool.acquire() as connection, connection.transaction():
-                    return await work(_PostgresTransaction(connection))
+                return await self._write(work)
             except _AGAIN as error:
-                if attempt == _RETRIES - 1:
+                if not left:
                     raise unavailable(error) from None
-            except _DOWN as error:
-                raise unavailable(error) from None
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _write(self, work: Work[T]) -> T:
+        committing = False
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                result = await work(_PostgresTransaction(connection))
+                committing = True
+            return result
+        except _DOWN as error:
+            raise (unknown(error) if committing else unavailable(error)) from None
+        except _NUL:
+            raise unfit() from None
 
     async def check(self) -> None:
         try:
@@ -103,7 +138,9 @@ class PostgresDatabase:
 @asynccontextmanager
 async def open_postgres(url: str) -> AsyncIterator[PostgresDatabase]:
     """Open a pool of at most 10 connections; the server may come up later."""
-    pool = await asyncpg.create_pool(dsn_of(url), min_size=0, max_size=10, command_timeout=30)
+    pool = await asyncpg.create_pool(
+        dsn_of(url), min_size=0, max_size=10, timeout=10, command_timeout=30
+    )
     try:
         yield PostgresDatabase(pool)
     finally:

@@ -22,6 +22,7 @@ from tause_mcp.tenancy import TenantId
 T = TypeVar("T")
 _BATCH = 64
 _BUSY_SECONDS = 10.0
+_READ_SECONDS = 1.0
 _log = log.get("database")
 
 _PRAGMAS = (
@@ -41,13 +42,18 @@ def path_of(url: str) -> Path:
     return Path(rest[1:])
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, busy: float = _BUSY_SECONDS) -> sqlite3.Connection:
     """A connection in autocommit mode; transactions are begun by hand."""
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
+    connection = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
     for pragma in _PRAGMAS:
         connection.execute(pragma)
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, and that never holds up the event loop for long."""
+    connection = connect(path, busy=_READ_SECONDS)
+    connection.execute("PRAGMA query_only=ON")
     return connection
 
 
@@ -63,18 +69,36 @@ def drive(work: Awaitable[T]) -> T:
     raise RuntimeError("a transaction may await nothing but its own statements")
 
 
-def unavailable(error: sqlite3.Error) -> Unavailable:
+_TOLD = (
+    ("SQLITE_FULL", "the disk is full: nothing was changed; free space and try again"),
+    ("SQLITE_READONLY", "the database is read-only: nothing was changed"),
+    ("SQLITE_BUSY", "the database is busy: nothing was changed; try again"),
+    ("SQLITE_LOCKED", "the database is busy: nothing was changed; try again"),
+)
+
+
+def unavailable(error: BaseException) -> Unavailable:
     """What a caller may know of a failing database: no SQL and no path."""
-    _log.error("database_error", error=str(error))
-    told = str(error).lower()
-    for sign, text in (
-        ("full", "the disk is full: nothing was changed; free space and try again"),
-        ("readonly", "the database is read-only: nothing was changed"),
-        ("locked", "the database is busy: nothing was changed; try again"),
-    ):
-        if sign in told:
+    name = getattr(error, "sqlite_errorname", "")
+    _log.error("database_error", error=str(error), name=name)
+    for sign, text in _TOLD:
+        if name.startswith(sign):
             return Unavailable(text, retry_after=1.0)
     return Unavailable("the database is unavailable: nothing was changed", retry_after=1.0)
+
+
+def closing() -> Unavailable:
+    """What a caller gets whose call came after the end."""
+    return Unavailable("the server is closing: nothing was changed", retry_after=1.0)
+
+
+def of_database(error: BaseException) -> bool:
+    """Whether the database failed, and not the statement: full, locked, damaged, gone."""
+    return type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError, sqlite3.InternalError)
+
+
+def _busy(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 class _SqliteTransaction:
@@ -116,41 +140,64 @@ class _Unit:
     def settle(self) -> None:
         if self.future.done():
             return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
+        if self.error is None:
             self.future.set_result(self.result)
+        elif isinstance(self.error, StopIteration):  # a future cannot carry it
+            self.future.set_exception(RuntimeError("the work of a transaction stopped iterating"))
+        else:
+            self.future.set_exception(self.error)
 
 
 class _Writer(Thread):
-    """The one thread of this process that changes the file."""
+    """The one thread of this process that changes the file.
+
+    Whatever a unit does, the thread goes on and every unit is answered.
+    """
 
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(name="tause-sqlite-writer", daemon=True)
         self._loop = loop
         self._connection = connect(path)
         self._transaction = _SqliteTransaction(self._connection)
+        self._ended = False
         self.queue: SimpleQueue[_Unit | None] = SimpleQueue()
+        """None is the last: nothing is put after it."""
 
     def run(self) -> None:
-        while (first := self.queue.get()) is not None:
-            batch = [first]
-            stop = False
-            with suppress(Empty):
-                while len(batch) < _BATCH:
-                    unit = self.queue.get_nowait()
-                    if unit is None:
-                        stop = True
-                        break
-                    batch.append(unit)
+        while not self._ended:
+            batch = self._waiting()
             self._commit(batch)
             with suppress(RuntimeError):  # the loop has closed: nobody waits any more
                 self._loop.call_soon_threadsafe(_settle, batch)
-            if stop:
-                break
         self._connection.close()
 
+    def _waiting(self) -> list[_Unit]:
+        """The units that wait now, at least one; none at the end."""
+        batch: list[_Unit] = []
+        unit = self.queue.get()
+        with suppress(Empty):
+            while unit is not None:
+                batch.append(unit)
+                if len(batch) == _BATCH:
+                    return batch
+                unit = self.queue.get_nowait()
+            self._ended = True
+        return batch
+
     def _commit(self, batch: list[_Unit]) -> None:
+        """Make them durable together. Where one spoils the whole transaction, each alone."""
+        error = self._attempt(batch) if batch else None
+        if error is None:
+            return
+        if len(batch) > 1 and not _busy(error):
+            for unit in batch:
+                self._commit([unit])
+            return
+        for unit in batch:
+            unit.error = unavailable(error) if isinstance(error, sqlite3.Error) else error
+
+    def _attempt(self, batch: list[_Unit]) -> BaseException | None:
+        """One transaction of all that still wait; what undid it as a whole."""
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -158,24 +205,24 @@ class _Writer(Thread):
                 if not unit.future.cancelled():
                     self._apply(unit)
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            for unit in batch:
-                unit.error = unit.error or unavailable(error)
+        except BaseException as error:  # the thread must outlive it, and the callers be told
+            with suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            return error
+        return None
 
     def _apply(self, unit: _Unit) -> None:
         connection = self._connection
         connection.execute("SAVEPOINT unit")
+        unit.error = None
         try:
             unit.result = drive(unit.work(self._transaction))
-        except Exception as error:
+        except BaseException as error:  # also a CancelledError of its own: it is this unit's alone
             if not connection.in_transaction:  # SQLite gave up the whole transaction: disk full
                 raise
             connection.execute("ROLLBACK TO unit")
-            unit.error = (
-                unavailable(error) if isinstance(error, sqlite3.OperationalError) else error
-            )
+            unit.error = unavailable(error) if of_database(error) else error
         connection.execute("RELEASE unit")
 
 
@@ -191,10 +238,11 @@ class SqliteDatabase:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._reader = connect(path)
-        self._read = _SqliteTransaction(self._reader)
         self._loop = asyncio.get_running_loop()
         self._writer = _Writer(path, self._loop)
+        self._reader = connect_reader(path)
+        self._read = _SqliteTransaction(self._reader)
+        self._closed = False
         self._writer.start()
 
     async def first(
@@ -202,22 +250,32 @@ class SqliteDatabase:
     ) -> Row | None:
         try:
             return await self._read.first(statement, **values)
-        except sqlite3.OperationalError as error:
-            raise unavailable(error) from None
+        except sqlite3.Error as error:
+            raise self._told(error) from None
 
     async def read(self, tenant: TenantId | None, work: Work[T], *, long: bool = False) -> T:
-        if long:
-            return await asyncio.to_thread(self._read_apart, work)
-        return _consistent(self._reader, self._read, work)
+        try:
+            if long:
+                return await asyncio.to_thread(self._read_apart, work)
+            return _consistent(self._reader, self._read, work)
+        except sqlite3.Error as error:
+            raise self._told(error) from None
+
+    def _told(self, error: sqlite3.Error) -> Exception:
+        if self._closed:
+            return closing()
+        return unavailable(error) if of_database(error) else error
 
     def _read_apart(self, work: Work[T]) -> T:
-        connection = connect(self._path)
+        connection = connect_reader(self._path)
         try:
             return _consistent(connection, _SqliteTransaction(connection), work)
         finally:
             connection.close()
 
     async def write(self, tenant: TenantId | None, work: Work[T]) -> T:
+        if self._closed:
+            raise closing()
         future: asyncio.Future[T] = self._loop.create_future()
         self._writer.queue.put(_Unit(work, future))
         return await future
@@ -229,6 +287,10 @@ class SqliteDatabase:
         await self.write(None, probe)
 
     async def aclose(self) -> None:
+        """Answer every write that was asked before, then close the file."""
+        if self._closed:
+            return
+        self._closed = True
         self._writer.queue.put(None)
         await asyncio.to_thread(self._writer.join)
         self._reader.close()
@@ -237,15 +299,12 @@ class SqliteDatabase:
 def _consistent(
     connection: sqlite3.Connection, transaction: _SqliteTransaction, work: Work[T]
 ) -> T:
+    connection.execute("BEGIN")
     try:
-        connection.execute("BEGIN")
-        try:
-            return drive(work(transaction))
-        finally:
-            if connection.in_transaction:
-                connection.execute("COMMIT")
-    except sqlite3.OperationalError as error:
-        raise unavailable(error) from None
+        return drive(work(transaction))
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
 
 
 @asynccontextmanager

@@ -32,12 +32,13 @@ class Compiled:
 
     def __init__(self, clause: Clause, dialect: str) -> None:
         compiled: Any = clause.compile(dialect=_dialect(dialect))
-        self.sql: str = compiled.string
-        self.order: tuple[str, ...] = tuple(compiled.positiontup or ())
+        required = {name for name, bind in compiled.binds.items() if bind.required}
+        # `IN` lists are written out here: the drivers know nothing of SQLAlchemy's late rendering
+        state = compiled.construct_expanded_state(dict.fromkeys(required))
+        self.sql: str = state.statement
+        self.order: tuple[str, ...] = tuple(state.positiontup or ())
         self.constants: dict[str, Any] = {
-            name: bind.effective_value
-            for name, bind in compiled.binds.items()
-            if not bind.required and bind.effective_value is not None
+            name: value for name, value in state.parameters.items() if name not in required
         }
 
 

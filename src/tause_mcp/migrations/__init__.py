@@ -63,16 +63,14 @@ def _upgrade_file(path: Path) -> None:
     @sa.event.listens_for(engine, "connect")
     def by_hand(connection: Any, _: Any) -> None:
         connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")  # outside any transaction, or it is ignored
 
     @sa.event.listens_for(engine, "begin")
     def immediately(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        connection.commit()
-        with connection.begin():
-            upgrade(connection)
+    with engine.begin() as connection:
+        upgrade(connection)
     engine.dispose()
 
 

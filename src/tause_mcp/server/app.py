@@ -45,6 +45,7 @@ class HttpApp:
     """Every door over an open platform."""
 
     def __init__(self, platform: Platform, serving: Serving) -> None:
+        platform.verifier.forget()  # opens it now: a wrong key file refuses to start
         server = build(platform, hooks=serving.hooks)
         self.doors = Doors(
             platform,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, NotRequired, cast
 
 from pydantic import Field
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic reads typing's only from Python 3.12
 
 from tause_mcp import times
 from tause_mcp.capability import READ, Pages, tool

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import Field
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic reads typing's only from Python 3.12
 
 from tause_mcp import times
 from tause_mcp.capability import CREATE, READ, REMOVE, REPLACE, SET, Consent, Pages, tool
 from tause_mcp.services.tenants import Changes, TenantInfo, Tenants, TenantUsage, UsageReader
 from tause_mcp.services.tenants.directory import Line
 from tause_mcp.services.tenants.usage import HOUR, Figures
-from tause_mcp.services.tenants.values import KEY_PATTERN, LIMIT_PATTERN, Kind, Origin, in_force
+from tause_mcp.services.tenants.values import KEY_PATTERN, Kind, Origin, in_force
 from tause_mcp.tenancy import TENANT_ID_PATTERN
 
 Id = Annotated[str, Field(pattern=TENANT_ID_PATTERN)]
@@ -21,10 +21,9 @@ OwnOrBelow = Annotated[
 Name = Annotated[str | None, Field(min_length=1, max_length=200, description="For people to read.")]
 Plan = Annotated[str | None, Field(max_length=64, description="Only for tenants below yours.")]
 Key = Annotated[str, Field(pattern=KEY_PATTERN)]
-LimitName = Annotated[str, Field(pattern=LIMIT_PATTERN)]
 Amount = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Limits = Annotated[
-    dict[LimitName, Amount] | None,
+    dict[str, Amount] | None,
     Field(
         max_length=32,
         description="storage, rows, calls_per_hour, cache_memory, connections, ai_spend, "
@@ -157,24 +156,25 @@ async def tenants_configure(
     tenant_id: OwnOrBelow = None,
     name: Name = None,
     values: Annotated[
-        dict[Key, Any] | None,
+        dict[str, Any] | None,
         Field(max_length=100, description="Values by key; a key keeps its type."),
     ] = None,
     types: Annotated[
-        dict[Key, Kind] | None, Field(max_length=100, description="Types to state or change.")
+        dict[str, Kind] | None, Field(max_length=100, description="Types to state or change.")
     ] = None,
     remove: Annotated[
         list[Key] | None, Field(max_length=100, description="Keys to inherit again.")
     ] = None,
     limits: Limits = None,
     unlimited: Annotated[
-        list[LimitName] | None, Field(max_length=32, description="Limits to lift.")
+        list[Annotated[str, Field(max_length=64)]] | None,
+        Field(max_length=32, description="Limits to lift."),
     ] = None,
     plan: Annotated[
         str | None, Field(max_length=64, description="Only for tenants below yours; empty: none.")
     ] = None,
     version: Annotated[
-        int | None, Field(ge=0, description="Refuse unless config_version is this.")
+        int | None, Field(ge=0, le=2**53 - 1, description="Refuse unless config_version is this.")
     ] = None,
 ) -> TenantDetails:
     """Change a tenant's name, configuration, limits or plan. Tenants below inherit the values.

@@ -9,7 +9,7 @@ import pytest
 
 from tause_mcp import times
 from tause_mcp.capability import Consent, Tool
-from tause_mcp.database import open_database
+from tause_mcp.database import TenantDatabase, open_database
 from tause_mcp.errors import Conflict, Forbidden, NotFound
 from tause_mcp.operation import compile_operation
 from tause_mcp.pipeline import Approval, AskPerson
@@ -190,6 +190,15 @@ async def test_above_the_ceiling_the_shell_does_not_count(house: House) -> None:
     assert (await house.settle(consent=MONEY)).status == "granted"
 
 
+async def test_a_ceiling_lowered_after_the_question_leaves_only_the_page(house: House) -> None:
+    question = await asked(house, consent=MONEY)
+    house.ceilings[A, "COP"] = 1
+    again = await house.settle(consent=MONEY, elicits=True, answers={question.id: True})
+    assert (again.status, again.page_only) == ("pending", True)
+    with pytest.raises(Forbidden, match="page"):
+        await house.of().answer(question.id, True, "ana", "cli")
+
+
 async def test_the_ceiling_itself_is_not_above_it(house: House) -> None:
     house.ceilings[A, "COP"] = 900
     assert not (await asked(house, consent=MONEY)).page_only
@@ -277,6 +286,24 @@ async def test_failed_work_gives_the_approval_back(house: House) -> None:
     await house.gate.release(A, granted.id)
     again = await house.settle()
     assert (again.status, again.id) == ("granted", id_)
+
+
+async def test_a_spent_approval_is_never_given_back(house: House) -> None:
+    """The change is committed: whatever fails after it, the same call asks again."""
+    await approved(house)
+    granted = await house.settle()
+    await TenantDatabase(house.database, A).write(house.gate.spend(granted.id))
+    await house.gate.release(A, granted.id)
+    assert (await house.settle()).status == "pending"
+    assert (await house.of().get(granted.id)).status == "consumed"
+
+
+async def test_another_tenant_cannot_spend_an_approval(house: House) -> None:
+    await approved(house)
+    granted = await house.settle()
+    await TenantDatabase(house.database, AB).write(house.gate.spend(granted.id))
+    await house.gate.release(A, granted.id)
+    assert (await house.settle()).status == "granted"
 
 
 async def test_a_released_approval_does_not_join_one_that_was_asked_meanwhile(

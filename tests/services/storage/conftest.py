@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from tests.support.storage import World, made_database, opened_world
+from tests.support.objects import World, made_database, opened_world
 
 from tause_mcp.database import open_database
 from tause_mcp.services.storage import ObjectStore, open_store

@@ -9,19 +9,24 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.storage import opened_world
+import sqlalchemy as sa
+from tests.support.objects import opened_world
 
+from tause_mcp.database import TENANT, Statement, TenantDatabase, metadata
 from tause_mcp.errors import Unavailable
 from tause_mcp.services.storage.blobs import LEASE
+from tause_mcp.services.storage.tables import LEAVING, OUTLIVES
+from tause_mcp.tenancy import TenantId
 from tause_mcp.times import now
 
 pytestmark = pytest.mark.anyio
+TABLES = {"objects", "uploads", "upload_parts", "blob_trash", "storage_usage"}
 ROOT = Path(__file__).parents[3]
 
 PUTTER = """
 import asyncio, sys
 from pathlib import Path
-from tests.support.storage import opened_world
+from tests.support.objects import opened_world
 from tause_mcp.errors import QuotaExceeded
 
 async def main(folder, name, limit, count, size):
@@ -41,7 +46,7 @@ asyncio.run(main(*sys.argv[1:]))
 REPLACER = """
 import asyncio, hashlib, sys
 from pathlib import Path
-from tests.support.storage import opened_world
+from tests.support.objects import opened_world
 
 async def main(folder):
     async with opened_world(Path(folder)) as world:
@@ -73,7 +78,7 @@ async def test_a_quota_holds_exactly_under_writers_of_several_processes(
     async with opened_world(tmp_path / "w"):
         pass
     limit = 25 * size + size // 2
-    writers = [spawn(PUTTER, tmp_path / "w", name, limit, 20, size) for name in "abc"]
+    writers = [spawn(PUTTER, tmp_path / "w", name, limit, 20, size) for name in "ab"]
     kept = [int(writer.communicate(timeout=60)[0]) for writer in writers]
     assert sum(kept) == 25
     async with opened_world(tmp_path / "w") as world:
@@ -200,3 +205,30 @@ async def test_blobs_that_no_row_knows_are_found_and_others_are_left(disk) -> No
     assert f"{folder}/00/stray" not in left
     assert {kept.blob, staged.blob, "0123456789abcdef/00/notours"} <= set(left)
     assert len(left) == 4
+
+
+async def test_a_tenant_removed_table_by_table_leaves_no_blob(disk) -> None:
+    """As `tenants_delete` does it, by what the tables say of themselves."""
+    await disk.storage().put("k", b"a" * 30_000)
+    await disk.storage("beta").put("k", b"b" * 30_000)
+    upload = await disk.uploads().begin("u", 50_000, expires_at=now() + 10**12)
+
+    async def body():
+        yield b"u" * 40_000
+
+    await disk.uploads().append(upload, 0, body())
+    mine = [t for t in metadata.sorted_tables if t.name in TABLES]
+    assert len(mine) == len(TABLES)
+
+    async def purge(tx):
+        for table in reversed(mine):
+            if LEAVING in table.info:
+                await tx.run(table.info[LEAVING])
+            if not table.info.get(OUTLIVES):
+                await tx.run(Statement(sa.delete(table).where(table.c.tenant_id == TENANT)))
+
+    await TenantDatabase(disk.database, TenantId("acme")).write(purge)
+    await disk.storage().put("k", b"new")
+    assert len(await disk.swept()) == 1
+    assert await (await disk.storage("beta").open("k")).whole() == b"b" * 30_000
+    assert await (await disk.storage().open("k")).whole() == b"new"

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from tause_mcp import times
 from tause_mcp.capability import Consent
-from tause_mcp.database import Database, TenantDatabase, Transaction
+from tause_mcp.database import Database, TenantDatabase, Transaction, Work
 from tause_mcp.errors import Conflict
 from tause_mcp.operation import Operation
 from tause_mcp.pipeline import Approval, AskPerson, Invocation, refuse
@@ -77,8 +77,16 @@ class ApprovalGate:
             raise AskPerson(approval)
         return approval
 
+    def spend(self, approval_id: str) -> Work[None]:
+        """Trailer: the approved change is committed; the approval is never given back."""
+
+        async def spent(tx: Transaction) -> None:
+            await tx.run(tables.SPEND, of=approval_id, now=times.now())
+
+        return spent
+
     async def release(self, tenant: TenantId, approval_id: str) -> None:
-        """The work failed: the approval may be used again, until it expires."""
+        """The work failed: unless it was spent, the approval may be used until it expires."""
         await TenantDatabase(self._database, tenant).write(
             lambda tx: tx.run(tables.RELEASE, of=approval_id, now=times.now())
         )
@@ -141,7 +149,10 @@ class ApprovalGate:
         row = await tx.first(tables.LIVE, **of)
         if row is None:  # a parallel call used it between the two statements
             raise Conflict("another call used this approval just now: call again")
-        return read(row, now)
+        record = read(row, now)
+        if over and not record.page_only:
+            await tx.run(tables.PAGE_ONLY, of=record.id)
+        return record._replace(page_only=over or record.page_only)
 
     def _shown(self, tenant: TenantId, record: Record, outcome: str) -> Approval:
         return Approval(

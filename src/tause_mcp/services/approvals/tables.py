@@ -81,6 +81,9 @@ GET = Statement(sa.select(*SHOWN).where(*_mine))
 LAPSE = Statement(_set(status="expired", live=sa.null()).where(*_call, _c.expires_at <= _now))
 """What ran out makes room for a new record of the same call."""
 
+PAGE_ONLY = Statement(_set(page_only=1).where(*_mine, _c.status == "pending"))
+"""The ceiling was lowered after the record was made."""
+
 ASKED = Statement(_set(asked_at=_now).where(*_mine, _c.asked_at.is_(None)))
 
 ANSWER = Statement(
@@ -101,6 +104,11 @@ CONSUME = Statement(
 
 TOLD = Statement(_set(live=sa.null()).where(*_mine, _c.status == "denied", _c.live == 1))
 """A refusal is told once; the next call asks anew."""
+
+SPEND = Statement(
+    _set(expires_at=_now).where(*_mine, _c.status == "consumed", _c.expires_at > _now)
+)
+"""The approved change is committed. Its time is over: `RELEASE` does not find it any more."""
 
 _other = approvals.alias("other")
 RELEASE = Statement(

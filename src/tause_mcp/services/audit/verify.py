@@ -1,11 +1,10 @@
 """The chain itself, pure: how a record is hashed, written as a line, and verified offline."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
-
-import orjson
 
 from tause_mcp import times
 
@@ -47,9 +46,14 @@ class Head(NamedTuple):
 
 
 def hash_of(record: Record) -> str:
-    """SHA-256 over every field but the hash, each with its length before it."""
-    parts = [str(value).encode("utf-8", "surrogatepass") for value in (_DOMAIN, *record[:-1])]
-    return sha256(b"".join(len(part).to_bytes(8) + part for part in parts)).hexdigest()
+    """The hash that a record should have."""
+    return hash_fields(record[:-1])
+
+
+def hash_fields(fields: tuple[str | int, ...]) -> str:
+    """SHA-256 over a record's fields but the hash, each with its length in characters before it."""
+    parts = [f"{len(text)}:{text}" for text in map(str, fields)]
+    return sha256((_DOMAIN + "".join(parts)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def line_of(record: Record) -> str:
@@ -64,8 +68,6 @@ def head_line(head: Head) -> str:
 
 
 def _line(value: dict[str, Any]) -> str:
-    import json
-
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 
@@ -178,7 +180,7 @@ def verify_lines(lines: Iterable[str | bytes]) -> Verdict:
             chain.fail(head.seq + 1, "it stands behind the head of the chain")
         try:
             read = _read(line)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             chain.fail(chain.close(None).last + 1, f"line {number} is not a record")
             break
         if isinstance(read, Head):
@@ -200,8 +202,8 @@ def _lines(lines: Iterable[str | bytes]) -> Iterator[str]:
 def _unfolded(text: str) -> Iterator[str]:
     if '"content"' in text:
         try:
-            content = orjson.loads(text)["content"]
-        except (ValueError, KeyError, TypeError):
+            content = json.loads(text)["content"]
+        except (ValueError, KeyError, TypeError, RecursionError):
             content = None
         if isinstance(content, str):
             yield from (line for line in content.split("\n") if line)
@@ -210,7 +212,7 @@ def _unfolded(text: str) -> Iterator[str]:
 
 
 def _read(line: str) -> Record | Head:
-    told = orjson.loads(line)
+    told = json.loads(line)
     if set(told) == {"head"}:
         return Head(**_typed(told["head"], Head))
     told["at"] = times.micros(told["at"])

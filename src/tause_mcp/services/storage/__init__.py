@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from tause_mcp.capability import Backends, Binding, Capability
+from tause_mcp.database import TenantDatabase
 from tause_mcp.services.storage.backends import FACTORIES, ObjectStore, open_store
 from tause_mcp.services.storage.blobs import Blobs
 from tause_mcp.services.storage.links import Links
@@ -11,6 +12,7 @@ from tause_mcp.services.storage.local import LocalFiles
 from tause_mcp.services.storage.objects import ObjectInfo, SignedUrl, StoredObject, Usage
 from tause_mcp.services.storage.service import ANY, Conditions, Storage
 from tause_mcp.services.storage.sweep import Sweep
+from tause_mcp.services.storage.tables import USAGE
 from tause_mcp.services.storage.uploads import Upload, Uploads
 from tause_mcp.settings import Settings
 from tause_mcp.tenancy import Scopes
@@ -51,6 +53,11 @@ async def _sweep(platform: Any) -> None:
     await Sweep(platform.database, platform.backends["storage"]).run()
 
 
+async def _stored(database: TenantDatabase) -> int:
+    kept, _, reserved = await database.first(USAGE) or (0, 0, 0)
+    return int(kept + reserved)
+
+
 CAPABILITY = Capability(
     name="storage",
     about="keep, find and share files",
@@ -65,6 +72,7 @@ CAPABILITY = Capability(
     modules=(),
     backends=Backends(default=_url, factories=FACTORIES),
     background=_sweep,
+    gauges={LIMIT: _stored},
 )
 
 __all__ = [

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import uuid4
 
 from tause_mcp.database import TenantDatabase, Transaction
@@ -28,6 +29,7 @@ SLOWEST = 1.0
 """Bytes per microsecond: a replaced blob stays long enough for a reader of this speed."""
 
 
+@lru_cache(4096)
 def folder_of(tenant: TenantId) -> str:
     """Where a tenant's blobs are: a hash, so that no id becomes a path or a prefix of another."""
     return hashlib.sha256(b"tause/storage/" + tenant.encode()).hexdigest()[:32]

@@ -6,6 +6,7 @@ removal of what it referred to before: whatever dies in the middle, the old obje
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from mimetypes import MimeTypes
 from typing import Any
 from uuid import uuid4
@@ -130,7 +131,7 @@ class Storage:
     @staticmethod
     def guessed(key: str) -> str | None:
         """The content type that the key's ending suggests."""
-        return _TYPES.guess_type(key)[0]
+        return _type_of(key.rpartition("/")[2].rpartition(".")[2][:16])
 
     # --- changing ---------------------------------------------------------------------------
 
@@ -204,14 +205,14 @@ class Storage:
         reserved: int = 0,
         also: Work[object] | None = None,
     ) -> StoredObject:
-        """Make `key` refer to `kept`. `reserved` bytes were promised to it; `also` runs first."""
+        """Make `key` refer to `kept`. `reserved` bytes were promised to it; `also` runs with it."""
         check_key(key)
         kind = content_type or self.guessed(key) or OCTETS
 
         async def work(tx: Transaction) -> StoredObject:
+            used = await lock_usage(tx)
             if also is not None:
                 await also(tx)
-            used = await lock_usage(tx)
             row = await tx.first(tables.STAT, key=key)
             old = None if row is None else StoredObject.of(row)
             conditions.check(old.etag if old else None)
@@ -287,14 +288,20 @@ class Storage:
 
         async def work(tx: Transaction) -> int:
             await lock_usage(tx)
-            for upload in await tx.all(tables.UPLOADS):
-                await end_upload(tx, upload[0])
-            await tx.run(tables.QUEUE_ALL, now=now())
+            await tx.run(tables.QUEUE_OBJECTS)
+            await tx.run(tables.QUEUE_PARTS)
+            await tx.run(tables.REMOVE_PARTS)
+            await tx.run(tables.REMOVE_UPLOADS)
             count = await tx.run(tables.REMOVE_ALL)
             await tx.run(tables.END_USAGE)
             return count
 
         return await self._database.write(work)
+
+
+@lru_cache(256)
+def _type_of(ending: str) -> str | None:
+    return _TYPES.guess_type(f"_.{ending}")[0]
 
 
 async def lock_usage(tx: Transaction) -> tuple[int, int, int]:

@@ -1,6 +1,9 @@
 """Tables and statements of storage. Every key leads with the tenant."""
 
+from typing import Any
+
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from tause_mcp.database import TENANT, Statement, metadata, upsert
 
@@ -143,14 +146,29 @@ CLAIM = Statement(
 )
 """The blob is the sweep's until `until`: no writer can adopt it any more."""
 SWEPT = Statement(sa.delete(blob_trash).where(_t.tenant_id == TENANT, _t.blob == _BLOB))
-QUEUE_ALL = Statement(
-    sa.insert(blob_trash).from_select(
-        ["tenant_id", "blob", "due", "claimed"],
-        sa.select(_o.tenant_id, _o.blob, _NOW, sa.literal(0, sa.SmallInteger)).where(
-            _o.tenant_id == TENANT, _o.blob.is_not(None)
-        ),
-    )
-)
+
+
+def _queue_all(table: sa.Table) -> Statement:
+    """Plan the removal of every blob that the tenant's rows of `table` refer to, at once."""
+    c = table.c
+    columns = (c.tenant_id, c.blob, sa.literal(0, sa.BigInteger), sa.literal(0, sa.SmallInteger))
+    chosen = sa.select(*columns).where(c.tenant_id == TENANT, c.blob.is_not(None))
+    names = ["tenant_id", "blob", "due", "claimed"]
+
+    def build(dialect: str) -> Any:
+        insert = (sqlite if dialect == "sqlite" else postgresql).insert(blob_trash)
+        return insert.from_select(names, chosen).on_conflict_do_nothing()
+
+    return Statement(build)
+
+
+LEAVING = "leaving"
+"""`table.info`: the statement to run before a tenant's rows of this table are removed for good."""
+OUTLIVES = "outlives"
+"""`table.info`: rows of this table outlive their tenant; what they name is still to be removed."""
+QUEUE_OBJECTS = objects.info[LEAVING] = _queue_all(objects)
+QUEUE_PARTS = upload_parts.info[LEAVING] = _queue_all(upload_parts)
+blob_trash.info[OUTLIVES] = True
 REMOVE_ALL = Statement(sa.delete(objects).where(_o.tenant_id == TENANT))
 END_USAGE = Statement(sa.delete(storage_usage).where(_s.tenant_id == TENANT))
 
@@ -166,7 +184,6 @@ _UPLOAD = (
 )
 BEGIN_UPLOAD = Statement(sa.insert(uploads))
 UPLOAD = Statement(sa.select(*_UPLOAD).where(_u.tenant_id == TENANT, _u.id == _ID))
-UPLOADS = Statement(sa.select(_u.id).where(_u.tenant_id == TENANT))
 EXPIRED = Statement(
     sa.select(_u.tenant_id, _u.id)
     .where(_u.expires_at <= _NOW)
@@ -196,4 +213,6 @@ PARTS = Statement(
     .order_by(_p.start)
 )
 END_PARTS = Statement(sa.delete(upload_parts).where(_p.tenant_id == TENANT, _p.upload_id == _ID))
+REMOVE_UPLOADS = Statement(sa.delete(uploads).where(_u.tenant_id == TENANT))
+REMOVE_PARTS = Statement(sa.delete(upload_parts).where(_p.tenant_id == TENANT))
 TENANTS = Statement(sa.select(_s.tenant_id))

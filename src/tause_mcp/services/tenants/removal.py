@@ -24,14 +24,21 @@ def held() -> list[sa.Table]:
 
 
 async def purge(database: Database, tenant: TenantId) -> None:
-    """Remove every row of a tenant that is deleted or absent; a living one is left alone."""
+    """Remove every row of a tenant that is deleted or absent; a living one is left alone.
+
+    A table may say (`Table.info`) what to run before its rows go (`leaving`), or that its rows
+    `outlives` the tenant: the plan to remove its blobs does.
+    """
 
     async def work(tx: Transaction) -> None:
         row = await tx.first(tables.IS_LEAVING)
         if row is not None and row[0] != tables.DELETED:
             return
         for table in held():
-            await tx.run(_emptying(table))
+            if leaving := table.info.get("leaving"):
+                await tx.run(leaving)
+            if not table.info.get("outlives"):
+                await tx.run(_emptying(table))
         await tx.run(tables.FORGET)
 
     await TenantDatabase(database, tenant).write(work)

@@ -14,11 +14,13 @@ from tause_mcp.services.tenants import tables
 from tause_mcp.services.tenants.changes import Changes, store
 from tause_mcp.services.tenants.directory import Line, TenantDirectory
 from tause_mcp.services.tenants.info import TenantInfo
+from tause_mcp.services.tenants.removal import purge
 from tause_mcp.services.tenants.values import (
     Origin,
     check_limits,
     limit_origins,
     origins,
+    stated_limits,
 )
 from tause_mcp.tenancy import ROOT, Caller, TenantId, no_such_tenant, tenant_id
 
@@ -110,9 +112,12 @@ class Tenants:
         return (await self.get(child))[0]
 
     async def _clear(self, child: TenantId) -> None:
-        """Finish the removal of a former tenant of this id; a living one is left alone."""
-        row = await self._directory.database.first(None, tables.IS_LEAVING, tenant=child)
-        if row is None or row[0] == tables.DELETED:
+        """Leave nothing of a former tenant of this id; a living one is left alone."""
+        database = self._directory.database
+        row = await database.first(None, tables.IS_LEAVING, tenant=child)
+        if row is None:
+            await purge(database, child)
+        elif row[0] == tables.DELETED:
             await self._directory.remove(child)
 
     async def configure(self, named: str | None, changes: Changes) -> TenantInfo:
@@ -206,8 +211,8 @@ async def _hold_parent(tx: Transaction, above: Line) -> None:
     row = await tx.first(tables.LOCK, child=above.ids[0])
     if row is None:
         raise no_such_tenant()
-    for ancestor in reversed(above.ids):
-        own = above.limits[above.ids.index(ancestor)].get("tenants")
+    for depth, ancestor in reversed(list(enumerate(above.ids))):
+        own = stated_limits(above, depth).get("tenants")
         if own is None:
             continue
         await tx.first(tables.LOCK, child=ancestor)

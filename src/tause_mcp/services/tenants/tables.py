@@ -80,7 +80,7 @@ _CHILD_ROW = (_t.tenant_id == _CHILD, _t.state != DELETED)
 
 def _upwards() -> sa.CTE:
     """The tenant `child` and its ancestors; `depth` 0 is the tenant itself."""
-    columns = (_t.tenant_id, _t.parent_id, _t.state, _t.plan)
+    columns = (_t.tenant_id, _t.parent_id, _t.state, _t.plan, _t.created_at)
     line = (
         sa.select(*columns, sa.literal(0, sa.Integer).label("depth"))
         .where(_t.tenant_id == _CHILD)
@@ -145,18 +145,27 @@ CHILDREN = Statement(sa.select(sa.func.count()).where(_t.parent_id == _CHILD, _t
 LOCK = Statement(sa.select(_t.state, _t.config_version).where(*_CHILD_ROW).with_for_update())
 
 
-def _insert(dialect: str) -> Any:
-    insert = (sqlite if dialect == "sqlite" else postgresql).insert(tenants)
-    return insert.values(
-        tenant_id=_CHILD,
-        parent_id=text("parent"),
-        name=text("named"),
-        state=ACTIVE,
-        plan=text("plan"),
-        config_version=0,
-        created_at=_NOW,
-        updated_at=_NOW,
-    ).on_conflict_do_nothing()
+def insert_into(table: sa.Table, dialect: str) -> Any:
+    """INSERT of the dialect, which knows ON CONFLICT."""
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
+def _insert(dialect: str) -> sa.sql.expression.ClauseElement:
+    clause: sa.sql.expression.ClauseElement = (
+        insert_into(tenants, dialect)
+        .values(
+            tenant_id=_CHILD,
+            parent_id=text("parent"),
+            name=text("named"),
+            state=ACTIVE,
+            plan=text("plan"),
+            config_version=0,
+            created_at=_NOW,
+            updated_at=_NOW,
+        )
+        .on_conflict_do_nothing()
+    )
+    return clause
 
 
 INSERT = Statement(_insert)
@@ -189,14 +198,16 @@ CONFIGURE = Statement(
 def _put(table: sa.Table, keys: tuple[str, ...], fields: tuple[str, ...]) -> Statement:
     """Store one row of the tenant `child`; the parameters are named `of_<column>`."""
 
-    def build(dialect: str) -> Any:
-        insert = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    def build(dialect: str) -> sa.sql.expression.ClauseElement:
         given = {
             name: sa.bindparam(f"of_{name}", type_=table.c[name].type) for name in keys + fields
         }
-        clause = insert.values(tenant_id=_CHILD, **given)
+        clause = insert_into(table, dialect).values(tenant_id=_CHILD, **given)
         fresh = {name: clause.excluded[name] for name in fields}
-        return clause.on_conflict_do_update(index_elements=["tenant_id", *keys], set_=fresh)
+        told: sa.sql.expression.ClauseElement = clause.on_conflict_do_update(
+            index_elements=["tenant_id", *keys], set_=fresh
+        )
+        return told
 
     return Statement(build)
 
@@ -214,16 +225,18 @@ DROP_LIMIT = Statement(
 )
 
 
-def _add_usage(dialect: str) -> Any:
+def _add_usage(dialect: str) -> sa.sql.expression.ClauseElement:
     """Add counts to one row, unless the tenant is gone: a late flush must not outlive it."""
     columns = [c.name for c in usage.columns]
     fresh = sa.select(*(sa.bindparam(f"of_{c.name}", type_=c.type) for c in usage.columns)).where(
         sa.exists().where(_t.tenant_id == text("of_tenant_id"), _t.state != DELETED)
     )
-    insert = (sqlite if dialect == "sqlite" else postgresql).insert(usage)
-    clause = insert.from_select(columns, fresh)
+    clause = insert_into(usage, dialect).from_select(columns, fresh)
     more = {n: usage.c[n] + clause.excluded[n] for n in ("calls", "errors", "bytes")}
-    return clause.on_conflict_do_update(index_elements=columns[:4], set_=more)
+    told: sa.sql.expression.ClauseElement = clause.on_conflict_do_update(
+        index_elements=columns[:4], set_=more
+    )
+    return told
 
 
 ADD_USAGE = Statement(_add_usage)

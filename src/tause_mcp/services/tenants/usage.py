@@ -92,7 +92,7 @@ class UsageMeter:
             while counted:
                 portion = counted[:_PORTION]
                 try:
-                    await self._database.write(None, partial(_add, portion=portion))
+                    await self._database.write(None, partial(_add, portion))
                 except BaseException:
                     self._take_back(counted)
                     raise
@@ -123,7 +123,7 @@ class UsageMeter:
         return told
 
 
-async def _add(tx: Transaction, portion: list[tuple[Counted, list[int]]]) -> None:
+async def _add(portion: list[tuple[Counted, list[int]]], tx: Transaction) -> None:
     for (tenant, hour, capability, bucket), (calls, errors, size) in portion:
         await tx.run(
             tables.ADD_USAGE,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -96,6 +97,8 @@ def typed(key: str, value: Any, kind: Kind | None) -> Value:
         raise Invalid(f"values: a key matches {KEY_PATTERN}", field="values")
     if value is None:
         raise Invalid(f"values: {key} is null: name it in `remove` instead", field="values")
+    if isinstance(value, float) and not isfinite(value):
+        raise Invalid(f"values: {key} is not a finite number", field="values")
     own = kind_of(value)
     kind = kind or own
     if kind == "float" and own == "integer":
@@ -173,21 +176,23 @@ def in_force(line: "Line") -> dict[str, Origin]:
     return {key: origin for key, origin in found.items() if origin is not None}
 
 
+def stated_limits(line: "Line", depth: int) -> dict[str, int]:
+    """What is stated for the tenant at `depth`: by its plan, and above that for itself."""
+    return {**plan_of(line, depth).get("limits", {}), **line.limits[depth]}
+
+
 def limit_origins(line: "Line", name: str) -> Iterator[Origin]:
     """Every level that states a limit, the lowest (which holds) first."""
     stated = []
     for depth, own in enumerate(line.limits):
-        source: Source = "parent" if depth else "tenant"
-        if (amount := own.get(name)) is None:
-            source, amount = "plan", plan_of(line, depth).get("limits", {}).get(name)
+        amount = stated_limits(line, depth).get(name)
         if amount is not None:
+            source: Source = "plan" if name not in own else "parent" if depth else "tenant"
             stated.append(Origin(source, depth, Value("integer", amount)))
     yield from sorted(stated, key=lambda origin: (origin.value.value, origin.depth))
 
 
 def effective_limits(line: "Line") -> dict[str, int]:
     """The limits in force: nobody has more than any tenant above it."""
-    names = set[str]().union(*line.limits)
-    for depth in range(len(line.ids)):
-        names |= set(plan_of(line, depth).get("limits", {}))
+    names = {n for depth in range(len(line.ids)) for n in stated_limits(line, depth)}
     return {n: next(limit_origins(line, n)).value.value for n in sorted(names)}

@@ -1,0 +1,1 @@
+"""This server beside a bare SDK echo, in one run: ratios with their spread. `python -m benchmarks`."""

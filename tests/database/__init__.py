@@ -1,0 +1,1 @@
+"""The claims of the database, on each of its engines."""

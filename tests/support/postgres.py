@@ -1,0 +1,147 @@
+"""A real PostgreSQL on a free port: started once per session when first asked for, then killed.
+
+`server()` is the one server of the session. `server().create(name)` makes an empty database owned
+by the role `owner`; tests connect as `app`, which owns nothing and may not bypass row security.
+"""
+
+import atexit
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+from tests.support.serving import free_port
+
+START_SECONDS = 30
+
+
+def _binaries() -> Path:
+    """The folder of `initdb` and `postgres`; installed when we may, else a loud failure."""
+    if found := _found():
+        return found
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-q"], check=False, env=environment)
+        subprocess.run(["apt-get", "install", "-qy", "postgresql"], check=True, env=environment)
+    if found := _found():
+        return found
+    raise RuntimeError("these tests need PostgreSQL: install it (apt-get install postgresql)")
+
+
+def _found() -> Path | None:
+    packaged = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    newest = max(packaged, key=lambda p: float(p.parts[-3]), default=None)
+    on_path = shutil.which("postgres")
+    chosen = newest or (Path(on_path) if on_path else None)
+    return chosen.resolve().parent if chosen else None
+
+
+def _dies_with_us() -> None:
+    """In the child: PR_SET_PDEATHSIG, so that a killed test run leaves no server behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
+
+
+class Server:
+    """One cluster in a folder of its own; durability off, for it is thrown away."""
+
+    def __init__(self) -> None:
+        self._bin = _binaries()
+        self._folder = Path(tempfile.mkdtemp(prefix="tause-postgres-"))
+        self._user = None
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            self._user = pwd.getpwnam("postgres").pw_uid
+            os.chown(self._folder, self._user, -1)
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                  "--locale=C", "--no-sync")  # fmt: skip
+        self.start()
+        self.sql("CREATE ROLE owner LOGIN", "CREATE ROLE app LOGIN NOBYPASSRLS")
+
+    @property
+    def _data(self) -> str:
+        return str(self._folder / "data")
+
+    def _run(self, program: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [str(self._bin / program), *arguments],
+            user=self._user,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program}: {done.stderr}")
+        return done.stdout
+
+    def start(self) -> None:
+        """Start it (again), and wait until it answers."""
+        options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+        options |= {"full_page_writes": "off", "max_connections": "60", "shared_buffers": "16MB"}
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "log").open("ab") as out:
+            self._process = subprocess.Popen(
+                [str(self._bin / "postgres"), "-D", self._data, "-p", str(self.port), *settings],
+                user=self._user,
+                cwd=self._folder,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_dies_with_us,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                self.sql("SELECT 1")
+                return
+            except RuntimeError:
+                time.sleep(0.05)
+        raise RuntimeError(
+            f"PostgreSQL did not start: {(self._folder / 'log').read_text()[-2000:]}"
+        )
+
+    def stop(self) -> None:
+        """Immediate shutdown, as a crash would look to its clients."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(20)
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def sql(self, *statements: str, database: str = "postgres") -> str:
+        """Run statements as the superuser, each on its own; the last one's rows as text."""
+        commands = [part for statement in statements for part in ("-c", statement)]
+        host = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database)
+        return self._run("psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", *host, *commands)
+
+    def url(self, database: str, role: str = "app") -> str:
+        return f"postgresql+asyncpg://{role}@127.0.0.1:{self.port}/{database}"
+
+    def create(self, database: str) -> str:
+        """A fresh, empty database; the URL of `app`, who may use what `owner` makes there."""
+        self.sql(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+        self.sql(f'CREATE DATABASE "{database}" OWNER owner')
+        self.sql(
+            "GRANT ALL ON SCHEMA public TO owner",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE owner "
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE owner GRANT USAGE ON SEQUENCES TO app",
+            database=database,
+        )
+        return self.url(database)
+
+
+@cache
+def server() -> Server:
+    """The session's server."""
+    made = Server()
+    atexit.register(made.remove)
+    return made
