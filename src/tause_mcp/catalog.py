@@ -147,17 +147,33 @@ def _take(
     capabilities.append(given)
 
 
+_UNIQUE = (
+    (Tool, "name"),
+    (Resource, "name"),
+    (Resource, "path"),
+    (Prompt, "name"),
+    (Route, "path"),
+)
+
+
 def _refuse_clash(given: Capability, capabilities: list[Capability]) -> None:
-    """Two capabilities may not share a name, a tool, a resource path or a prompt."""
+    """No two may share a capability's name, a service, a tool, a resource, a prompt or a path."""
     for known in capabilities:
         if known.name == given.name:
             raise ValueError(f"the capability name {given.name!r} is taken")
-        for kind, of in ((Tool, "name"), (Resource, "path"), (Prompt, "name"), (Route, "path")):
-            taken = {getattr(v, of) for v in known.declared(kind)}
-            if clash := taken & {getattr(v, of) for v in given.declared(kind)}:
+    for kind, of in _UNIQUE:
+        own = _names(given, kind, of)
+        if kind is not Route and len(set(own)) < len(own):  # routes may share out the methods
+            twice = next(name for name in own if own.count(name) > 1)
+            raise ValueError(f"{kind.__name__.lower()} {twice!r} is declared twice")
+        for known in capabilities:
+            if clash := set(own) & set(_names(known, kind, of)):
                 raise ValueError(
                     f"{kind.__name__.lower()} {min(clash)!r} is taken by {known.name!r}"
                 )
+    for known in capabilities:
+        for service in given.services.keys() & known.services.keys():
+            raise ValueError(f"the service {service.__name__} is taken by {known.name!r}")
     services = frozenset(kind for c in (*capabilities, given) for kind in c.services)
     faces: list[Tool | Resource | Prompt] = [
         *given.declared(Tool),
@@ -166,3 +182,8 @@ def _refuse_clash(given: Capability, capabilities: list[Capability]) -> None:
     ]
     for declared in faces:
         compile_operation(declared, given.name, services)  # a bad signature fails here
+
+
+def _names(capability: Capability, kind: type[Any], of: str) -> list[str]:
+    declared = {id(value): value for value in capability.declared(kind)}  # one under two names
+    return [getattr(value, of) for value in declared.values()]

@@ -15,6 +15,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _BLANK = (b" ", b"\t")
+_PREFLIGHT = b"access-control-request-method"
+_PORTS = {"http": 80, "https": 443}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _CORS = (
     (b"access-control-allow-methods", b"GET, POST, DELETE, HEAD, PATCH, PUT, OPTIONS"),
@@ -39,17 +41,20 @@ def _split(text: str) -> list[str]:
 
 
 class Names:
-    """Allowed host names or origins; `name:*` allows any port, a bare loopback name too."""
+    """Allowed host names or origins, in any case; `name:*` allows any port."""
 
     def __init__(self, allowed: list[str]) -> None:
-        self._exact = frozenset(a for a in allowed if not a.endswith(":*"))
-        self._any_port = tuple(a[:-1] for a in allowed if a.endswith(":*"))
+        names = [name.lower() for name in allowed if name]
+        self._exact = frozenset(name for name in names if not name.endswith(":*"))
+        self._any_port = tuple(name[:-1] for name in names if name.endswith(":*"))
 
     def allow(self, name: str) -> bool:
+        name = name.lower()
         if name in self._exact:
             return True
         return any(
-            name.startswith(start) and name[len(start) :].isdigit() for start in self._any_port
+            name.startswith(start) and (port := name[len(start) :]).isascii() and port.isdigit()
+            for start in self._any_port
         )
 
 
@@ -58,45 +63,51 @@ class Guard:
 
     def __init__(self, app: App, settings: Settings, public_url: str) -> None:
         self._app = app
-        public = public_url.partition("://")[2].partition("/")[0]
-        hosts = [
-            *_LOOPBACK,
-            *(f"{h}:*" for h in _LOOPBACK),
-            public,
-            *_split(settings.allowed_hosts),
-        ]
-        self._hosts = Names(hosts)
-        origins = [f"http://{h}" for h in (*_LOOPBACK, *(f"{h}:*" for h in _LOOPBACK))]
-        origins += [public_url, *_split(settings.allowed_origins)]
-        self._origins = Names(origins)
+        scheme, _, rest = public_url.partition("://")
+        public = rest.partition("/")[0]
+        loopback = [*_LOOPBACK, *(f"{name}:*" for name in _LOOPBACK)]
+        given = f"{public}:{_PORTS.get(scheme, 80)}" if public else ""
+        self._hosts = Names([*loopback, public, given, *_split(settings.allowed_hosts)])
+        origins = [f"http://{name}" for name in loopback]
+        if public:
+            origins.append(f"{scheme}://{public}")
+        self._origins = Names([*origins, *_split(settings.allowed_origins)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
+            await self._other(scope, receive, send)
             return
-        host = origin = None
+        host: bytes | None = None
+        origin: bytes | None = None
         for name, value in scope["headers"]:
             if value.endswith(_BLANK):  # RFC 9110: no part of the value; httptools keeps it
                 scope["headers"] = [(n, v.strip(b" \t")) for n, v in scope["headers"]]
             if name == b"host":
-                host = value.decode("latin-1")
+                host = value.strip(b" \t") if host is None else b""  # a second one is no name
             elif name == b"origin":
-                origin = value.decode("latin-1")
-        if host is None or not self._hosts.allow(host):
+                origin = value.strip(b" \t") if origin is None else b""
+        if host is None or not self._hosts.allow(host.decode("latin-1")):
             await self._refuse(
                 send, 421, "this host name is not served here; see TAUSE_ALLOWED_HOSTS"
             )
         elif origin is None:
             await self._app(scope, receive, send)
-        elif not self._origins.allow(origin):
+        elif not self._origins.allow(origin.decode("latin-1")):
             await self._refuse(send, 403, "this origin may not call; see TAUSE_ALLOWED_ORIGINS")
         else:
             await self._cross_origin(scope, receive, send, origin)
 
-    async def _cross_origin(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
-        headers = [(b"access-control-allow-origin", origin.encode("latin-1")), *_CORS]
-        if scope["method"] == "OPTIONS":
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":  # no door speaks it
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _cross_origin(
+        self, scope: Scope, receive: Receive, send: Send, origin: bytes
+    ) -> None:
+        headers = [(b"access-control-allow-origin", origin), *_CORS]
+        if scope["method"] == "OPTIONS" and any(n == _PREFLIGHT for n, _ in scope["headers"]):
             await send({"type": "http.response.start", "status": 204, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return

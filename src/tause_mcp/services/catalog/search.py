@@ -12,91 +12,47 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 _WORD = re.compile(r"[a-z0-9]+")
-_STOP = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "as",
-        "at",
-        "by",
-        "de",
-        "del",
-        "el",
-        "en",
-        "for",
-        "from",
-        "how",
-        "i",
-        "in",
-        "is",
-        "it",
-        "la",
-        "las",
-        "lo",
-        "los",
-        "me",
-        "my",
-        "of",
-        "on",
-        "one",
-        "or",
-        "para",
-        "por",
-        "que",
-        "se",
-        "su",
-        "the",
-        "to",
-        "un",
-        "una",
-        "what",
-        "with",
-        "y",
-        "with",
-        "quiero",
-        "need",
-        "want",
-        "please",
-        "como",
-    ]
-)
+_COMMON = """
+a an and as at by for from have how i in is it me much my need of on one or please the to want what
+with como cual de del desde el en la las lo los mi mis para por que quiero se su sus un una y yo
+"""
+_STOP = frozenset(_COMMON.split())
 VERBS: Mapping[str, str] = {
     "put": "store save upload write guardar subir almacenar escribir",
     "get": "read fetch download obtener leer ver consultar descargar",
     "stat": "size metadata exists información tamaño existe",
-    "list": "show all listar mostrar todos",
+    "list": "show see all listar mostrar ver todos",
     "delete": "remove erase borrar eliminar quitar",
     "copy": "duplicate copiar duplicar",
     "sign": "link url share enlace compartir firmar",
     "create": "add new make crear nuevo agregar añadir",
     "configure": "set change setting configurar ajustar cambiar",
-    "explain": "why explicar origen",
+    "explain": "why where come source explicar origen donde viene valor",
     "suspend": "disable pause suspender pausar",
     "resume": "enable reactivar reanudar",
     "revoke": "disable invalidate revocar anular",
-    "define": "set declare definir",
+    "define": "set declare create make new definir crear nuevo",
     "assign": "give grant asignar dar otorgar",
-    "unassign": "take withdraw desasignar retirar",
+    "unassign": "take away withdraw remove desasignar retirar quitar",
     "remove": "delete quitar eliminar borrar",
     "search": "find look buscar encontrar",
     "verify": "check verificar comprobar",
     "export": "download exportar",
-    "whoami": "identity me permissions quién soy identidad permisos",
-    "usage": "consumption statistics uso consumo estadísticas",
+    "whoami": "who am identity me may do allowed permissions quién soy identidad permisos puedo hacer",
+    "usage": "used consumption statistics uso usado consumo estadísticas",
 }
 
 
 def fold(text: str) -> list[str]:
-    """Words of `text`: lower case, no accents, a plural's ending cut."""
+    """Words of `text`: lower case, no accents, the ending of a plural (or a last e) cut."""
     plain = unicodedata.normalize("NFKD", text.lower())
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     return [_stem(w) for w in _WORD.findall(plain) if w not in _STOP]
 
 
 def _stem(word: str) -> str:
-    for ending in ("es", "s"):
-        if len(word) > len(ending) + 3 and word.endswith(ending):
+    for ending in ("es", "s", "e"):
+        if len(word) > len(ending) + 2 and word.endswith(ending):
             return word[: -len(ending)]
     return word
 
