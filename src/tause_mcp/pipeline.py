@@ -158,6 +158,8 @@ class Pipeline:
                 and (first := await self.idempotency.claim(caller, operation, key, digest))
                 is not None
             ):
+                if approval is not None:
+                    await self.approvals.release(caller.tenant, approval.id)
                 return _repeated(first)
             return await self._committed(operation, call, arguments, digest, approval)
         except BaseException:

@@ -292,7 +292,7 @@ def test_a_caller_is_sent_to_the_issuers_that_there_are(house, trusting) -> None
         jwk(RSA, alg=["RS256"]),
         jwk(RSA, n="AQAB"),
     ],
-    ids=str,
+    ids=lambda bad: " ".join(sorted(bad)) if isinstance(bad, dict) else str(bad)[:20],
 )
 def test_a_jwk_that_is_no_public_signature_key_is_left_out(bad) -> None:
     assert key_of(bad) is None

@@ -21,7 +21,7 @@ import tause_mcp.tools.audit
 import tause_mcp.tools.tenants
 from tause_mcp.binding import Bound
 from tause_mcp.catalog import Catalog
-from tause_mcp.database import Database, TenantDatabase, metadata, open_database
+from tause_mcp.database import Database, TenantDatabase, Transaction, Work, metadata, open_database
 from tause_mcp.events import EventBus
 from tause_mcp.idempotency import StoredIdempotency
 from tause_mcp.limits import TenantLimits
@@ -113,6 +113,11 @@ class House:
     async def settle(self, *call: Any) -> Approval:
         self.asked.append(call[3].summary)
         return Approval("ap_1", "granted", "", "", "")
+
+    def spend(self, approval_id: str) -> Work[None]:
+        async def spent(tx: Transaction) -> None: ...
+
+        return spent
 
     async def release(self, tenant: TenantId, approval_id: str) -> None: ...
 

@@ -55,12 +55,13 @@ def show_tenant(tenant: str) -> None:
 @click.option("--limit", "limits", multiple=True, metavar="NAME=N", help="A limit; empty lifts it.")
 def configure_tenant(tenant: str, values: tuple[str, ...], limits: tuple[str, ...]) -> None:
     """Set configuration values and limits."""
-    _show(
-        _run(
-            "tenants_configure",
-            {"tenant_id": tenant, "values": _pairs(values), "limits": _pairs(limits)},
-        )
-    )
+    stated = _pairs(limits) or {}
+    changes = {
+        "values": _pairs(values),
+        "limits": {name: amount for name, amount in stated.items() if amount != ""} or None,
+        "unlimited": [name for name, amount in stated.items() if amount == ""] or None,
+    }
+    _show(_run("tenants_configure", {"tenant_id": tenant, **changes}))
 
 
 def _pairs(given: tuple[str, ...]) -> dict[str, Any] | None:

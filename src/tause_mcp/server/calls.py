@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 from mcp_types import CallToolRequestParams, ElicitResult
 
-from tause_mcp.errors import TauseError
+from tause_mcp.errors import Invalid, TauseError
 from tause_mcp.operation import Operation
 from tause_mcp.pipeline import Approval, AskPerson, Crash, Invocation
 from tause_mcp.platform import Platform
@@ -58,7 +58,9 @@ class ToolCalls:
         call = Invocation(caller, arguments, local=identity.local)
         key = ((ctx.params or {}).get("_meta") or {}).get(IDEMPOTENCY_KEY)
         if key is not None:
-            call.idempotency_key = str(key)
+            if not isinstance(key, str) or not key:
+                raise Invalid(f"{IDEMPOTENCY_KEY} is a string of 1 to 255 characters")
+            call.idempotency_key = key
         if operation.consent or operation.forwards:
             call.elicits = can_ask(ctx)
             _bring_answers(params, call)

@@ -68,7 +68,7 @@ async def test_a_change_that_cannot_be_recorded_is_not_made(
     def broken(*_: Any) -> str:
         raise NotFound("the chain is out of order")
 
-    monkeypatch.setattr("tause_mcp.services.audit.trail.hash_of", broken)
+    monkeypatch.setattr("tause_mcp.services.audit.trail.hash_fields", broken)
     with pytest.raises(NotFound):
         await house.change("aa")
     assert (await house.call("tenants_get", who("aa")))["config_version"] == 0

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tests.support.tenants import House, at_once, make_file, open_house, rows_of, who
 
 from tause_mcp.database import metadata
-from tause_mcp.errors import Conflict, Forbidden, NotFound, QuotaExceeded, TauseError
+from tause_mcp.errors import Conflict, Forbidden, NotFound, QuotaExceeded, RateLimited, TauseError
 from tause_mcp.services.tenants import tables
 from tause_mcp.tenancy import TenantId
 
@@ -161,8 +161,10 @@ async def test_a_suspension_elsewhere_arrives_within_four_seconds(
 async def test_a_stale_process_cannot_change_a_suspended_tenant(house: House, path: Path) -> None:
     await house.grow("aa")
     await house.change("aa")
+    await house.directory.require_active(TenantId("aa"))
     async with open_house(path) as other:
         await other.call("tenants_suspend", tenant_id="aa")
+    await house.directory.require_active(TenantId("aa"))
     with pytest.raises(NotFound, match="no such tenant"):
         await house.change("aa")
     assert rows_of(path, "SELECT version FROM tenant_values WHERE tenant_id='aa'") == [(1,)]
@@ -240,6 +242,25 @@ async def test_the_same_id_again_sees_nothing_of_the_former(house: House) -> Non
     assert fresh["limits"] == {}
     assert (await house.call("audit_search", who("aa")))["items"] == []
     assert (await house.call("tenants_get_usage", who("aa")))["calls"] == 2
+
+
+async def test_rows_that_outlived_a_former_tenant_are_not_the_new_ones(
+    house: House, path: Path
+) -> None:
+    late = "INSERT INTO tenant_values VALUES ('aa', 'late', 'string', '\"x\"', 1, 1)"
+    rows_of(path, late)
+    await house.grow("aa")
+    assert "late" not in (await house.call("tenants_get", who("aa")))["config"]
+
+
+async def test_a_new_tenant_has_its_whole_hour(house: House) -> None:
+    limits = {"calls_per_hour": 1}
+    for _ in range(2):
+        await house.call("tenants_create", tenant_id="aa", limits=limits)
+        await house.call("tenants_get", who("aa"))
+        with pytest.raises(RateLimited):
+            await house.call("tenants_get", who("aa"))
+        await house.call("tenants_delete", tenant_id="aa")
 
 
 async def test_what_is_kept_outside_the_rows_is_removed_first(house: House) -> None:

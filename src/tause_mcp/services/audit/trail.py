@@ -1,12 +1,14 @@
 """What appends to a tenant's chain, inside the very transaction of the change."""
 
+from functools import lru_cache
+
 from tause_mcp import times
 from tause_mcp.database import Transaction, Work
 from tause_mcp.operation import Operation
 from tause_mcp.pipeline import Invocation
 from tause_mcp.services.audit import tables
-from tause_mcp.services.audit.verify import GENESIS, Record, hash_of
-from tause_mcp.tenancy import Caller, TenantId, no_such_tenant
+from tause_mcp.services.audit.verify import GENESIS, hash_fields
+from tause_mcp.tenancy import Caller, Scopes, TenantId, no_such_tenant
 
 _MAX_TEXT = 512
 
@@ -16,47 +18,18 @@ class ChainedTrail:
 
     def entry(self, call: Invocation, operation: Operation, digest: str) -> Work[None]:
         """Trailer: the call's record. It refuses a tenant that is no longer active."""
-        return _appending(_by(call.caller, operation.name, digest, "done", call.door))
+        return _appending(call.caller, operation.name, digest, "done", call.door)
 
     def answered(
         self, tenant: TenantId, approval_id: str, approve: bool, by: Caller | str, means: str
     ) -> Work[None]:
         """Trailer: a person's answer to an approval, whose id stands as the digest."""
+        person = Caller(by, tenant, Scopes(frozenset())) if isinstance(by, str) else by
         outcome = "approved" if approve else "denied"
-        if isinstance(by, str):
-            record = _record(tenant, by, "", "local", "", "approvals.answer", approval_id)
-            return _appending(record._replace(outcome=outcome, door=means))
-        return _appending(_by(by, "approvals.answer", approval_id, outcome, means))
+        return _appending(person, "approvals.answer", approval_id, outcome, means)
 
 
-def _by(caller: Caller, action: str, digest: str, outcome: str, door: str) -> Record:
-    home = caller.home if caller.home and caller.home != caller.tenant else ""
-    record = _record(
-        caller.tenant, caller.subject, home, caller.issuer, caller.credential, action, digest
-    )
-    return record._replace(outcome=outcome, door=_clean(door))
-
-
-def _record(
-    tenant: str, actor: str, home: str, issuer: str, credential: str, action: str, digest: str
-) -> Record:
-    return Record(
-        tenant,
-        seq=0,
-        at=0,
-        actor=_clean(actor),
-        home=_clean(home),
-        issuer=_clean(issuer),
-        credential=_clean(credential),
-        action=_clean(action),
-        digest=_clean(digest),
-        outcome="",
-        door="",
-        previous="",
-        hash="",
-    )
-
-
+@lru_cache(maxsize=4096)
 def _clean(text: str) -> str:
     """Bounded, and storable by every database: no lone surrogate, no NUL."""
     if text.isascii() and text.isprintable() and len(text) <= _MAX_TEXT:
@@ -64,15 +37,25 @@ def _clean(text: str) -> str:
     return text[:_MAX_TEXT].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
-def _appending(record: Record) -> Work[None]:
+def _appending(caller: Caller, action: str, digest: str, outcome: str, door: str) -> Work[None]:
+    tenant = caller.tenant
+    named = {
+        "actor": _clean(caller.subject),
+        "home": _clean(caller.home) if caller.home and caller.home != tenant else "",
+        "issuer": _clean(caller.issuer),
+        "credential": _clean(caller.credential),
+        "action": action,
+        "digest": digest,
+        "outcome": outcome,
+        "door": _clean(door),
+    }
+
     async def append(tx: Transaction) -> None:
         seq, previous = await _end(tx)
-        fresh = record._replace(seq=seq + 1, at=times.now(), previous=previous)
-        fresh = fresh._replace(hash=hash_of(fresh))
-        told = fresh._asdict()
-        del told["tenant"]  # the transaction's own
-        await tx.run(tables.APPEND, **told)
-        await tx.run(tables.ADVANCE, now_seq=fresh.seq, now_hash=fresh.hash)
+        seq, at = seq + 1, times.now()
+        fresh = hash_fields((tenant, seq, at, *named.values(), previous))
+        await tx.run(tables.APPEND, seq=seq, at=at, **named, previous=previous, hash=fresh)
+        await tx.run(tables.ADVANCE, now_seq=seq, now_hash=fresh)
 
     return append
 

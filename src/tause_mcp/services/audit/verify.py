@@ -46,9 +46,14 @@ class Head(NamedTuple):
 
 
 def hash_of(record: Record) -> str:
-    """SHA-256 over every field but the hash, each with its length before it."""
-    parts = [str(value).encode("utf-8", "surrogatepass") for value in (_DOMAIN, *record[:-1])]
-    return sha256(b"".join(len(part).to_bytes(8) + part for part in parts)).hexdigest()
+    """The hash that a record should have."""
+    return hash_fields(record[:-1])
+
+
+def hash_fields(fields: tuple[str | int, ...]) -> str:
+    """SHA-256 over a record's fields but the hash, each with its length in characters before it."""
+    parts = [f"{len(text)}:{text}" for text in map(str, fields)]
+    return sha256((_DOMAIN + "".join(parts)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def line_of(record: Record) -> str:

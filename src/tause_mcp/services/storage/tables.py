@@ -1,6 +1,9 @@
 """Tables and statements of storage. Every key leads with the tenant."""
 
+from typing import Any
+
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from tause_mcp.database import TENANT, Statement, metadata, upsert
 
@@ -151,7 +154,12 @@ def _queue_all(table: sa.Table) -> Statement:
     columns = (c.tenant_id, c.blob, sa.literal(0, sa.BigInteger), sa.literal(0, sa.SmallInteger))
     chosen = sa.select(*columns).where(c.tenant_id == TENANT, c.blob.is_not(None))
     names = ["tenant_id", "blob", "due", "claimed"]
-    return Statement(sa.insert(blob_trash).from_select(names, chosen))
+
+    def build(dialect: str) -> Any:
+        insert = (sqlite if dialect == "sqlite" else postgresql).insert(blob_trash)
+        return insert.from_select(names, chosen).on_conflict_do_nothing()
+
+    return Statement(build)
 
 
 LEAVING = "leaving"

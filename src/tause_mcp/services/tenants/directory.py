@@ -69,7 +69,10 @@ class TenantDirectory:
 
     async def require_active(self, tenant: TenantId) -> None:
         """Raise as for an absent tenant unless it and every tenant above it is active."""
-        if not (await self._fresh(tenant)).active:
+        known = self._known.get(tenant)
+        if known is None or known.until <= monotonic():
+            known = await self._stand(tenant)
+        if not known.active:
             raise no_such_tenant()
 
     async def active_since(self, tenant: TenantId) -> float | None:

@@ -1,0 +1,147 @@
+"""`kill -9` in the middle of parallel writes, again and again: nothing acknowledged is lost."""
+
+import asyncio
+import os
+import random
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.support.serving import environment, start
+from tests.torture.forked import zygote
+from tests.torture.writers import DEATH, Keys, Lost, Objects, Resumed
+
+from tause_mcp.catalog import load
+from tause_mcp.platform import open_platform
+from tause_mcp.services.storage.sweep import Sweep
+from tause_mcp.settings import Settings
+from tause_mcp.testing.walk_wire import Speaker
+
+pytestmark = [pytest.mark.anyio, pytest.mark.torture, pytest.mark.timeout(1500)]
+
+KILLS = int(os.environ.get("KILLS", "200"))
+READY_SECONDS = 2.0
+FOREVER = 2**62
+
+
+async def test_two_hundred_kills_lose_nothing_that_was_acknowledged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw = random.Random(42)
+    waits: list[float] = []
+    with zygote(tmp_path / "home") as forked:
+        waits.append(forked.start())
+        token = (forked.home / "key").read_text().strip()
+        async with httpx2.AsyncClient(base_url=forked.url, timeout=30, trust_env=False) as http:
+            speaker = Speaker(http, token)
+            writers: list[Any] = [Objects(f"w{n}", speaker, draw) for n in range(6)]
+            writers += [Keys(speaker), Resumed(speaker)]
+            for kill in range(KILLS):
+                await _interrupted(writers, forked, draw.uniform(0.02, 0.5))
+                if kill % 20 == 0:
+                    _intact(forked.home, tmp_path / "copy.db")
+                waits.append(forked.start())
+                for writer in writers:
+                    await writer.check()
+            verdict = (await speaker.tool("audit_verify", {})).value
+        forked.kill()
+    acknowledged = sum(writer.acknowledged for writer in writers)
+    _intact(tmp_path / "home", tmp_path / "copy.db")
+    orphans = await _orphans(tmp_path / "home")
+    slow = statistics.quantiles(waits, n=20)[-1]
+    with capsys.disabled():
+        print(
+            f"\n{KILLS} kills, {acknowledged} acknowledged writes, 0 lost, {orphans} orphans; "
+            f"ready again: median {statistics.median(waits):.2f} s, 95 % {slow:.2f} s, "
+            f"most {max(waits):.2f} s"
+        )
+    assert acknowledged > KILLS
+    assert verdict["intact"] and verdict["records"] >= acknowledged - writers[-1].acknowledged
+    assert orphans == 0
+    assert slow <= READY_SECONDS
+
+
+async def _interrupted(writers: list[Any], forked: Any, seconds: float) -> None:
+    """Everybody writes, until the process is killed."""
+    tasks = [asyncio.create_task(_steps(writer)) for writer in writers]
+    await asyncio.sleep(seconds)
+    await asyncio.to_thread(forked.kill)
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _steps(writer: Any) -> None:
+    with suppress(*DEATH):
+        while True:
+            await writer.step()
+
+
+def _intact(home: Path, copy: Path) -> None:
+    """SQLite's own check, on a copy: the server itself has to recover the real file."""
+    for suffix in ("", "-wal"):
+        source = home / f"tause.db{suffix}"
+        if source.exists():
+            shutil.copy(source, f"{copy}{suffix}")
+    connection = sqlite3.connect(copy)
+    try:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    finally:
+        connection.close()
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{copy}{suffix}").unlink(missing_ok=True)
+
+
+async def _orphans(home: Path) -> int:
+    """Files that nothing refers to once every planned removal, however far off, is carried out."""
+    settings = Settings.read({"TAUSE_HOME": str(home)})
+    async with open_platform(settings, catalog=load([])) as platform:
+        sweep = Sweep(platform.database, platform.backends["storage"])
+        await sweep.empty(until=FOREVER)
+        return await sweep.reconcile(older=-60.0)
+
+
+async def test_a_real_start_is_ready_within_two_seconds_of_its_imports(tmp_path: Path) -> None:
+    """From the start of the process, less what `import` alone takes in a process that ends."""
+    home = tmp_path / "home"
+    server = start(home, "--transport", "http")
+    server.ready()
+    server.kill()
+    imports, starts = [], []
+    for _ in range(3):
+        imports.append(_seconds_to_import(home))
+        began = time.perf_counter()
+        again = start(home, "--transport", "http")
+        again.ready()
+        starts.append(time.perf_counter() - began)
+        again.kill()
+    assert min(starts) - min(imports) <= READY_SECONDS, (starts, imports)
+
+
+def _seconds_to_import(home: Path) -> float:
+    code = "import tause_mcp.cli.serve, tause_mcp.server.app, uvicorn"
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], env=environment(home), check=True)
+    return time.perf_counter() - began
+
+
+async def test_a_loss_would_be_noticed(tmp_path: Path) -> None:
+    """The check of this file fails when an acknowledged object is gone."""
+    with zygote(tmp_path / "home") as forked:
+        forked.start()
+        token = (forked.home / "key").read_text().strip()
+        async with httpx2.AsyncClient(base_url=forked.url, timeout=30, trust_env=False) as http:
+            writer = Objects("w", Speaker(http, token), random.Random(1), keys=1)
+            await writer.step()
+            await writer.check()
+            await writer.speaker.tool("storage_delete", {"key": "w/0"})
+            with pytest.raises(Lost):
+                await writer.check()
