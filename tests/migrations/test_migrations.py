@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,7 @@ class Place:
 
     environ: dict[str, str]
     query: Callable[[str], list[str]]
+    children: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def settings(self) -> Settings:
@@ -40,14 +41,22 @@ class Place:
     def child(self, code: str, *arguments: str) -> subprocess.Popen[str]:
         """A Python process that has these settings and nothing else of ours."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TAUSE_")}
-        environment |= {**self.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-        return subprocess.Popen(
+        found = os.pathsep.join([str(ROOT / "src"), str(ROOT), environment.get("PYTHONPATH", "")])
+        process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
-            env=environment,
+            env={**environment, **self.environ, "PYTHONPATH": found},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.children.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self.children:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
 
     def revision(self) -> list[str]:
         return self.query("SELECT version_num FROM alembic_version")
@@ -73,10 +82,9 @@ def at_server(name: str) -> Place:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "sqlite":
-        yield at_file(tmp_path / "rows.db")
-    else:
-        yield at_server("migrations")
+    made = at_file(tmp_path / "rows.db") if request.param == "sqlite" else at_server("migrations")
+    yield made
+    made.end()
 
 
 TABLES = {
@@ -207,7 +215,6 @@ async def test_a_migration_killed_half_way_leaves_nothing_and_is_done_again(plac
     assert line == "half\n", line + process.stdout.read()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    process.stdout.close()
     await migrated(place.settings)
     assert place.revision() == [HEAD]
     assert {"tenants", "approvals", "idempotency"} <= tables(place)

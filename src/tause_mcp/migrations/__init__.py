@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -127,13 +128,12 @@ async def _upgrade_server(admin: str, url: str) -> None:
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import create_async_engine
 
+    import_module("greenlet")  # SQLAlchemy misses it only in the middle
     try:
         engine = create_async_engine(_with_driver(admin), poolclass=sa.NullPool)
         role = _with_driver(url).username
     except sa.exc.ArgumentError:
         raise Misconfigured("TAUSE_DATABASE_ADMIN_URL: not a URL of PostgreSQL") from None
-    import greenlet  # noqa: F401  # what SQLAlchemy needs here, and says so only in the middle
-
     try:
         async with engine.begin() as connection:
             await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
