@@ -59,7 +59,7 @@ async def _migrated_server(url: str, admin: str) -> None:
         return
     if not admin:
         raise Misconfigured(
-            "a migration is pending: set TAUSE_DATABASE_ADMIN_URL or run `tause-mcp migrate`"
+            "a migration is pending: set TAUSE_DATABASE_ADMIN_URL and run `tause-mcp migrate`"
         )
     await _upgrade_server(admin, url)
 
