@@ -164,10 +164,11 @@ class Operation:
         return isinstance(self.declared, Tool) and self.declared.open_result
 
     def part_of(self, arguments: Mapping[str, Any]) -> str | None:
+        """The part that the call is about; "" (which only a whole scope covers) when it names none."""
         if self.part is None:
             return None
         named = arguments.get(self.part) if isinstance(self.part, str) else self.part(arguments)
-        return named if isinstance(named, str) else None
+        return named if isinstance(named, str) else ""
 
 
 INJECTED: frozenset[type[Any]] = frozenset({Call, Pages, Caller})

@@ -42,6 +42,8 @@ class Seal:
             raw = base64.urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
         except ValueError:
             raise _bad(field) from None
+        if base64.urlsafe_b64encode(raw).rstrip(b"=") != token.encode():
+            raise _bad(field)  # one value has one spelling: what is used once is told by its text
         body, mac = raw[:-_MAC], raw[-_MAC:]
         if not hmac.compare_digest(mac, self._mac(body, bindings)):
             raise _bad(field)
@@ -58,9 +60,9 @@ def _bad(field: str) -> Invalid:
 
 def secret_file(path: Path, size: int = 32) -> bytes:
     """The random secret kept at `path` (0600), made once however many processes start at once."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:

@@ -118,6 +118,7 @@ def names() -> dict[str, str]:
     return {(f.alias or f"TAUSE_{n.upper()}"): n for n, f in Settings.model_fields.items()}
 
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SUCCESSORS = {
     "TAUSESTACK_MULTI_TENANT_MODE": "tenants are always on; name one with TAUSE_TENANT",
     "TAUSESTACK_STORAGE_BACKEND": "TAUSE_STORAGE_URL",
@@ -159,7 +160,19 @@ def _file(path: str) -> dict[str, str]:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise Misconfigured(f"TAUSE_SETTINGS: cannot read the file: {error.strerror}") from None
-    pairs = (
-        line.partition("=") for line in lines if line.strip() and not line.lstrip().startswith("#")
-    )
-    return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
+    except UnicodeDecodeError:
+        raise Misconfigured("TAUSE_SETTINGS: the file is not UTF-8 text") from None
+    told = {}
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if line and not line.startswith("#"):
+            name, equals, value = line.partition("=")
+            if not equals or not _NAME.fullmatch(name.strip()):
+                raise Misconfigured(f"TAUSE_SETTINGS: line {number} is not NAME=value")
+            told[name.strip()] = _unquoted(value.strip())
+    return told
+
+
+def _unquoted(value: str) -> str:
+    """Without the pair of quotes around it."""
+    whole = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if whole else value

@@ -16,7 +16,7 @@ def scheme_of(url: str) -> str:
     """The scheme, in lower case: `postgresql+asyncpg`, `file`, `s3`."""
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise Misconfigured(f"{redacted(url)!r} is not a URL: write it as scheme://...")
+        raise Misconfigured("not a URL (it may hold a secret, so it is not shown): scheme://...")
     return scheme.lower()
 
 
