@@ -161,7 +161,7 @@ def rows_of(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     return found
 
 
-def at_once(code: str, *arguments: object, count: int = 3) -> list[str]:
+def at_once(code: str, *arguments: object, count: int) -> list[str]:
     """Run `code` in as many Python processes at once; what each printed. None may fail."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     running = [
