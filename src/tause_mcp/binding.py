@@ -43,8 +43,8 @@ class Described:
 
     def search(self, query: str, limit: int) -> list[dict[str, Any]]:
         tools = self._platform.catalog.tools
-        allow = self._caller.scopes.allow
-        allowed = [name for name, o in tools.items() if allow(o.scope)]
+        scopes = self._caller.scopes
+        allowed = [name for name, o in tools.items() if o.opens_to(scopes)]
         return [_brief(tools[n]) for n in self._platform.index.search(query, allowed, limit)]
 
     def describe(self, name: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Described:
 
     def find(self, name: str) -> Operation:
         operation = self._platform.catalog.tools.get(name)
-        if operation is None or not self._caller.scopes.allow(operation.scope):
+        if operation is None or not operation.opens_to(self._caller.scopes):
             raise NotFound("no such tool: find one with catalog_search", field="name")
         return operation
 

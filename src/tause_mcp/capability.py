@@ -243,6 +243,8 @@ class Tool:
     """The result holds a secret: shown once, never stored for a repeated idempotency key."""
     open_result: bool = False
     """The result has no fixed shape, or may be stored and previewed when over 24 KiB."""
+    everyone: bool = False
+    """Whoever is identified may call it, whatever it holds: it tells only of the caller itself."""
     forwards: bool = False
     """It runs another tool through the pipeline: consent, idempotency and audit are the target's."""
     since: str = "2024-11-05"

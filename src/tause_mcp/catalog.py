@@ -92,7 +92,7 @@ class Catalog:
         return [
             o
             for o in self.tools.values()
-            if _in(o, wanted) and scopes.allow(o.scope) and not (read_only and o.writes)
+            if _in(o, wanted) and o.opens_to(scopes) and not (read_only and o.writes)
         ]
 
 

@@ -24,7 +24,7 @@ from tause_mcp.capability import (
 )
 from tause_mcp.errors import Invalid
 from tause_mcp.schemas import ClosedSchema, PlainSchema, check_json, slim, tightened
-from tause_mcp.tenancy import Caller
+from tause_mcp.tenancy import Caller, Scopes
 
 
 class Inputs:
@@ -125,6 +125,14 @@ class Operation:
     outputs: Outputs | None
     wants: tuple[tuple[str, type[Any]], ...]
     declared: Tool | Resource | Prompt
+
+    @cached_property
+    def everyone(self) -> bool:
+        return isinstance(self.declared, Tool) and self.declared.everyone
+
+    def opens_to(self, scopes: Scopes) -> bool:
+        """Whether a holder of `scopes` may know of it; to anyone else it looks absent."""
+        return self.everyone or scopes.allow(self.scope)
 
     @cached_property
     def action(self) -> str:

@@ -123,7 +123,8 @@ class Pipeline:
         arguments = operation.inputs.read(call.arguments)
         _refuse_local(operation, call)
         caller = call.caller
-        caller.require(operation.scope, operation.part_of(arguments))
+        if not operation.everyone:
+            caller.require(operation.scope, operation.part_of(arguments))
         await self.tenants.require_active(caller.tenant)
         if operation.forwards or not operation.writes:
             await self.limits.admit(caller, operation)

@@ -37,7 +37,7 @@ class ToolCalls:
     async def __call__(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         identity = self._identify(ctx)
         operation = self._tools.get(params.name)
-        if operation is None or not identity.caller.scopes.allow(operation.scope):
+        if operation is None or not operation.opens_to(identity.caller.scopes):
             raise answers.unknown("tool", params.name)
         try:
             call = self._invocation(ctx, params, identity, operation)
@@ -53,7 +53,7 @@ class ToolCalls:
         if "tenant_id" in arguments and "tenant_id" not in operation.inputs.names:
             caller = named_tenant(identity, arguments["tenant_id"])
             arguments = {k: v for k, v in arguments.items() if k != "tenant_id"}
-            if not caller.scopes.allow(operation.scope):
+            if not operation.opens_to(caller.scopes):
                 raise answers.unknown("tool", params.name)
         call = Invocation(caller, arguments, local=identity.local)
         key = ((ctx.params or {}).get("_meta") or {}).get(IDEMPOTENCY_KEY)

@@ -76,16 +76,16 @@ class Definitions:
             {k: v for k, v in shown.items() if k != "uriTemplate"}
             | {"uri": shown["uriTemplate"].replace("{tenant_id}", caller.tenant)}
             for operation, shown in self.templates
-            if "{" not in operation.declared.path and caller.scopes.allow(operation.scope)  # type: ignore[union-attr]  # a resource
+            if "{" not in operation.declared.path and operation.opens_to(caller.scopes)  # type: ignore[union-attr]  # a resource
         ]
 
     def resource_templates(self, identity: Identity) -> list[dict[str, Any]]:
-        allow = identity.caller.scopes.allow
-        return [shown for operation, shown in self.templates if allow(operation.scope)]
+        scopes = identity.caller.scopes
+        return [shown for operation, shown in self.templates if operation.opens_to(scopes)]
 
     def prompts(self, identity: Identity) -> list[dict[str, Any]]:
-        allow = identity.caller.scopes.allow
-        return [prompt_definition(o) for o in self._catalog.prompts.values() if allow(o.scope)]
+        scopes = identity.caller.scopes
+        return [prompt_definition(o) for o in self._catalog.prompts.values() if o.opens_to(scopes)]
 
 
 def tool_definition(operation: Operation, *, several: bool, local: bool) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Reads:
         operation, values = self._match(uri)
         try:
             caller = named_tenant(identity, values.pop("tenant_id"))
-            if not caller.scopes.allow(operation.scope):
+            if not operation.opens_to(caller.scopes):
                 raise NotFound("resource not found")
             call = Invocation(caller, values, local=identity.local)
             result = await self._platform.pipeline.run(operation, call)
@@ -63,7 +63,7 @@ class Reads:
     async def prompt(self, ctx: Context, params: GetPromptRequestParams) -> dict[str, Any]:
         identity = self._identify(ctx)
         operation = self._prompts.get(params.name)
-        if operation is None or not identity.caller.scopes.allow(operation.scope):
+        if operation is None or not operation.opens_to(identity.caller.scopes):
             raise answers.unknown("prompt", params.name)
         call = Invocation(identity.caller, params.arguments or {}, local=identity.local)
         try:
@@ -76,7 +76,7 @@ class Reads:
     async def completion(self, ctx: Context, params: CompleteRequestParams) -> dict[str, Any]:
         identity = self._identify(ctx)
         operation = self._completed(params)
-        if operation is None or not identity.caller.scopes.allow(operation.scope):
+        if operation is None or not operation.opens_to(identity.caller.scopes):
             return _completion([])
         name, typed = params.argument.name, params.argument.value[:512]
         if name == "tenant_id":

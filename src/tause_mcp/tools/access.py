@@ -131,7 +131,7 @@ class Unassigned(TypedDict):
 _ROLE_OF = {scopes: name for name, scopes in ROLES.items()}
 
 
-@tool("Who am I", scope="access:read", hints=READ, flagship=True)
+@tool("Who am I", scope="access:read", hints=READ, flagship=True, everyone=True)
 async def access_whoami(caller: Caller) -> Identity:
     """Tell which tenant and scopes this connection has. Ask before planning other calls."""
     granted = caller.scopes.granted

@@ -327,6 +327,11 @@ async def test_a_listing_goes_on_behind_the_last_key(world) -> None:
     assert await storage.list("d/", "zzz") == []
 
 
+@pytest.mark.parametrize("key", ["a", "lib/a", ".a", "notes", "a.", "o"])
+def test_a_name_without_an_ending_suggests_no_type(key: str) -> None:
+    assert Storage.guessed(key) is None
+
+
 async def test_a_content_type_is_kept_or_guessed(world) -> None:
     storage = world.storage()
     assert (await storage.put("a.json", b"1")).content_type == "application/json"

@@ -131,7 +131,8 @@ class Storage:
     @staticmethod
     def guessed(key: str) -> str | None:
         """The content type that the key's ending suggests."""
-        return _type_of(key.rpartition("/")[2].rpartition(".")[2][:16])
+        name, dot, ending = key.rpartition("/")[2].rpartition(".")
+        return _type_of(ending[:16]) if dot and name else None
 
     # --- changing ---------------------------------------------------------------------------
 
