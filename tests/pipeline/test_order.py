@@ -222,3 +222,20 @@ async def test_a_question_reaches_the_door(house: House, monkeypatch: pytest.Mon
     with pytest.raises(AskPerson):
         await house.run(PAY)
     assert house.ledger.committed == []
+
+
+async def test_what_is_open_to_everyone_asks_for_no_scope(house: House) -> None:
+    what = operation(shelf_get, "shelf:read", everyone=True)
+    assert (await house.run(what, {}, "other:read")).value == {"got": "a"}
+
+
+async def test_a_part_that_is_left_out_needs_the_whole_scope(house: House) -> None:
+    async def shelf_get(shelf: Shelf, name: str | None = None) -> dict[str, str]:
+        return {}
+
+    what = operation(shelf_get, "shelf:read", part="name")
+    await house.run(what, {"name": "ab"}, "shelf:read:a*")
+    await house.run(what, {}, "shelf:read")
+    for arguments in ({}, {"name": None}):
+        with pytest.raises(Forbidden):
+            await house.run(what, arguments, "shelf:read:a*")
