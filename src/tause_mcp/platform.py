@@ -28,7 +28,7 @@ from tause_mcp.services.audit import ChainedTrail
 from tause_mcp.services.catalog.search import Entry, Index
 from tause_mcp.services.storage import Storage
 from tause_mcp.services.tenants import TenantDirectory, UsageMeter
-from tause_mcp.settings import Settings
+from tause_mcp.settings import Settings, names
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
 
 if TYPE_CHECKING:
@@ -260,7 +260,9 @@ def _backend(capability: Capability, settings: Settings, catalog: Catalog) -> An
     prefix = f"{capability.name}."
     added = {n.removeprefix(prefix): f for n, f in plugged.items() if n.startswith(prefix)}
     url = capability.backends.default(settings)
-    return urls.choose(url, {**capability.backends.factories, **added}, capability.name)(url)
+    setting = f"TAUSE_{capability.name.upper()}_URL"
+    known = {**capability.backends.factories, **added}
+    return urls.choose(url, known, capability.name, setting if setting in names() else "")(url)
 
 
 @asynccontextmanager

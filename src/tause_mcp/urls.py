@@ -38,9 +38,18 @@ def imported(path: str) -> Any:
 
 
 def choose(
-    url: str, factories: Mapping[str, str | Callable[..., Any]], what: str
+    url: str, factories: Mapping[str, str | Callable[..., Any]], what: str, setting: str = ""
 ) -> Callable[..., Any]:
     """The factory for `url`'s scheme; a missing extra or unknown scheme is one clear line."""
+    try:
+        return _chosen(url, factories, what)
+    except Misconfigured as wrong:
+        raise Misconfigured(f"{setting}: {wrong}" if setting else str(wrong)) from None
+
+
+def _chosen(
+    url: str, factories: Mapping[str, str | Callable[..., Any]], what: str
+) -> Callable[..., Any]:
     scheme = scheme_of(url)
     factory = factories.get(scheme)
     if factory is None:

@@ -56,7 +56,8 @@ def test_the_key_is_made_once_for_its_owner_alone(tmp_path) -> None:
     assert "_signing" not in repr(first)
 
 
-def test_racing_processes_agree_on_key_and_pepper(tmp_path) -> None:
+@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.torture)])
+def test_racing_processes_agree_on_key_and_pepper(tmp_path, count) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from tause_mcp.auth.signing import Keyring\n"
@@ -73,7 +74,7 @@ def test_racing_processes_agree_on_key_and_pepper(tmp_path) -> None:
             text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        for _ in range(4)
+        for _ in range(count)
     ]
     said = {racer.communicate("go\n", timeout=60)[0] for racer in racers}
     assert len(said) == 1 and len(said.pop().split()) == 2

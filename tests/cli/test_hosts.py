@@ -249,19 +249,20 @@ def test_a_first_server_is_added_to_a_file_without_any(
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_concurrent_runs_lose_nothing(config: Path) -> None:
+@pytest.mark.parametrize("count", [2, pytest.param(6, marks=pytest.mark.torture)])
+def test_concurrent_runs_lose_nothing(config: Path, count: int) -> None:
     code = "import sys; from tause_mcp.cli.hosts import install; install(sys.argv[1:])"
     running = [
         subprocess.Popen(
             [sys.executable, "-c", code, "claude-code", "--config", config, "--name", f"t{n}"],
             stdout=subprocess.DEVNULL,
         )
-        for n in range(6)
+        for n in range(count)
     ]
-    assert [process.wait(60) for process in running] == [0] * 6
-    assert set(servers(config)) == {"files", *(f"t{n}" for n in range(6))}
-    assert len(backups(config)) == 6
-    assert len(os.listdir(config.parent)) == 7
+    assert [process.wait(60) for process in running] == [0] * count
+    assert set(servers(config)) == {"files", *(f"t{n}" for n in range(count))}
+    assert len(backups(config)) == count
+    assert len(os.listdir(config.parent)) == count + 1
 
 
 def test_one_run_at_a_time_replaces_the_file(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

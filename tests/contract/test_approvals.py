@@ -1,6 +1,5 @@
 """An approval is answered in each of its three ways, by real clients, in both eras."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -8,17 +7,11 @@ import httpx2
 import pytest
 from mcp.types import ElicitResult
 from tests.support.clients import over_http
-from tests.support.serving import Served, run, serving
+from tests.support.serving import Served, run
 
 pytestmark = pytest.mark.anyio
 
 ERAS = pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("approvals") / "home") as served:
-        yield served
 
 
 def fresh() -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A real server: a key ended at once, and a stored grant that opens a tenant below."""
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -8,15 +7,9 @@ import anyio
 import pytest
 from mcp import Client, MCPError
 from tests.support.clients import over_http
-from tests.support.serving import Served, run, serving
+from tests.support.serving import Served, run
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("people") / "home") as server:
-        yield server
 
 
 async def call(client: Client, name: str, /, **arguments: Any) -> dict[str, Any]:

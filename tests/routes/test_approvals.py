@@ -7,15 +7,15 @@ from pathlib import Path
 
 import httpx2
 import pytest
-import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.routing import Route
+from tests.support.rows import make_file
 
 from tause_mcp import times
 from tause_mcp.auth.apikeys import matching, mint, parse
 from tause_mcp.auth.identities import Refused
 from tause_mcp.capability import Consent, Tool
-from tause_mcp.database import Database, TenantDatabase, metadata, open_database
+from tause_mcp.database import Database, TenantDatabase, open_database
 from tause_mcp.errors import NotFound, Unauthenticated
 from tause_mcp.operation import compile_operation
 from tause_mcp.pipeline import Invocation
@@ -114,10 +114,7 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    engine = sa.create_engine(f"sqlite:///{tmp_path}/rows.db")
-    metadata.create_all(engine)
-    engine.dispose()
-    async with open_database(f"sqlite:///{tmp_path}/rows.db") as database:
+    async with open_database(make_file(tmp_path / "rows.db")) as database:
         yield House(database)
 
 

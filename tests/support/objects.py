@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
+from tests.support.rows import make_file
 
-from tause_mcp.database import Database, TenantDatabase, metadata, open_database
+from tause_mcp.database import Database, TenantDatabase, open_database
 from tause_mcp.services.storage import Blobs, ObjectStore, Storage, Sweep, Uploads, open_store
 from tause_mcp.tenancy import TenantId
 from tause_mcp.times import now
@@ -50,23 +50,12 @@ class World:
         return await self.blobs()
 
 
-def made_database(path: Path) -> str:
-    """The URL of a SQLite file with every table."""
-    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA synchronous=OFF")
-        metadata.create_all(connection)
-        connection.commit()
-    engine.dispose()
-    return f"sqlite:///{path}"
-
-
 @asynccontextmanager
 async def opened_world(folder: Path) -> AsyncIterator[World]:
     """A world on files in `folder`; opening it again finds what was there."""
     folder.mkdir(exist_ok=True)
     async with (
-        open_database(made_database(folder / "rows.db")) as database,
+        open_database(make_file(folder / "rows.db")) as database,
         open_store(f"file://{folder}/objects") as store,
     ):
         yield World(database, store)

@@ -6,11 +6,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
+from tests.support.rows import make_file
 
 import tause_mcp.prompts.tenants
 import tause_mcp.resources.audit
@@ -21,7 +20,7 @@ import tause_mcp.tools.audit
 import tause_mcp.tools.tenants
 from tause_mcp.binding import Bound
 from tause_mcp.catalog import Catalog
-from tause_mcp.database import Database, TenantDatabase, Transaction, Work, metadata, open_database
+from tause_mcp.database import Database, TenantDatabase, Transaction, Work, open_database
 from tause_mcp.events import EventBus
 from tause_mcp.idempotency import StoredIdempotency
 from tause_mcp.limits import TenantLimits
@@ -144,23 +143,6 @@ class House:
         return AuditRecords(self.database_of(TenantId(tenant)))
 
 
-@cache
-def _empty() -> bytes:
-    engine = sa.create_engine("sqlite://")
-    metadata.create_all(engine)
-    with engine.connect() as connection:
-        told: bytes = connection.connection.driver_connection.serialize()  # type: ignore[union-attr]  # it is open
-    engine.dispose()
-    return told
-
-
-def make_file(path: Path) -> str:
-    """A database with every table, made when absent; its URL."""
-    if not path.exists():
-        path.write_bytes(_empty())
-    return f"sqlite:///{path}"
-
-
 @asynccontextmanager
 async def open_house(path: Path) -> AsyncIterator[House]:
     """A house over a database file, made when absent."""
@@ -179,7 +161,7 @@ def rows_of(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     return found
 
 
-def at_once(code: str, *arguments: object, count: int = 3) -> list[str]:
+def at_once(code: str, *arguments: object, count: int) -> list[str]:
     """Run `code` in as many Python processes at once; what each printed. None may fail."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     running = [

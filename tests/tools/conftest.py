@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
+from tests.support.rows import make_file
 
 from tause_mcp.auth.apikeys import mint
 from tause_mcp.capability import Pages, Tool
-from tause_mcp.database import Database, TenantDatabase, Work, metadata, open_database
+from tause_mcp.database import Database, TenantDatabase, Work, open_database
 from tause_mcp.operation import Operation, compile_operation
 from tause_mcp.pipeline import Invocation, Pipeline, Result
 from tause_mcp.sealing import Seal
@@ -102,8 +102,5 @@ def holder(*scopes: str, tenant: str = "ta") -> Caller:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    engine = sa.create_engine(f"sqlite:///{tmp_path}/rows.db")
-    metadata.create_all(engine)
-    engine.dispose()
-    async with open_database(f"sqlite:///{tmp_path}/rows.db") as database:
+    async with open_database(make_file(tmp_path / "rows.db")) as database:
         yield Desk(database)

@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.support.serving import environment, start
-from tests.torture.forked import zygote
+from tests.support.forked import zygote
 from tests.torture.writers import DEATH, Keys, Lost, Objects, Resumed
 
 from tause_mcp.catalog import load

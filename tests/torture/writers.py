@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 
-from tause_mcp.testing.walk_wire import Speaker
+from tause_mcp.testing.walk_wire import Answer, Speaker
 
 ABSENT = ""
 SMALL, LARGE = 300, 30_000
@@ -124,7 +124,7 @@ class Resumed:
             return
         piece = self._content()[self._sent : self._sent + self._piece]
         headers = {**_TUS, "upload-offset": str(self._sent)}
-        answer = await self._tus("PATCH", headers, piece)
+        answer = await self._tus("PATCH", self._path, headers, piece)
         if answer.status == 409:  # what the dead process took before it could say so
             await self.check()
             return
@@ -138,9 +138,9 @@ class Resumed:
     async def _begin(self) -> None:
         self._serial += 1
         signed = await self.speaker.tool("storage_sign_url", {"key": self._key, "method": "PUT"})
-        self._path = signed.value["url"]
-        answer = await self._tus("POST", {**_TUS, "upload-length": str(self._length)}, None)
-        self._path, self._sent = dict(answer.headers).get("location", ""), 0
+        headers = {**_TUS, "upload-length": str(self._length)}
+        answer = await self._tus("POST", signed.value["url"], headers)
+        self._path, self._sent = dict(answer.headers)["location"], 0
 
     async def _end(self) -> None:
         stat = await self.speaker.tool("storage_stat", {"key": self._key})
@@ -156,15 +156,16 @@ class Resumed:
     def _content(self) -> bytes:
         return f"{self._serial}:".encode().ljust(self._length, b"u")
 
-    async def _tus(self, verb: str, headers: dict[str, str], content: bytes | None) -> Any:
-        nobody = Speaker(self.speaker.http, "")
-        return await nobody.send(verb, self._path, headers, content)
+    async def _tus(
+        self, verb: str, path: str, headers: dict[str, str], content: bytes | None = None
+    ) -> Answer:
+        return await Speaker(self.speaker.http, "").send(verb, path, headers, content)
 
     async def check(self) -> None:
         """Every piece that was acknowledged is there."""
-        if not self._path or self._path.endswith("/objects/"):
+        if not self._path:
             return
-        answer = await self._tus("HEAD", _TUS, None)
+        answer = await self._tus("HEAD", self._path, _TUS)
         told = dict(answer.headers).get("upload-offset")
         if answer.status != 200 or told is None or int(told) < self._sent:
             raise Lost(f"an upload was at {self._sent} and is at {told} ({answer.status})")

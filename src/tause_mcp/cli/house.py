@@ -1,6 +1,7 @@
 """What the commands share: settings, the open platform, and the local person as a caller."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 
 from tause_mcp import log
 from tause_mcp.auth import local_caller
+from tause_mcp.errors import Misconfigured
 from tause_mcp.platform import Platform, open_platform
 from tause_mcp.settings import Settings, superseded
 from tause_mcp.tenancy import Caller, tenant_id
@@ -24,10 +26,19 @@ def settings() -> Settings:
     log.configure(read.log_level)
     for line in superseded():
         click.echo(f"tause-mcp: {line}", err=True)
-    home = read.at_home("")
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    home.chmod(0o700)
+    _make_home(read.at_home(""))
     return read
+
+
+def _make_home(home: Path) -> None:
+    """The home, private and writable."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home.chmod(0o700)
+        if not os.access(home, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise Misconfigured(f"TAUSE_HOME: the folder cannot be used: {error.strerror}") from None
 
 
 def in_house(work: Callable[[Platform], Awaitable[T]]) -> T:

@@ -45,16 +45,18 @@ def serve(transport: str, toolsets: str, read_only: bool, **asked: Any) -> None:
 
 
 def _stdio(view: View, asked: dict[str, Any]) -> None:
-    from tause_mcp.server.stdio import Protocol, serve_stdio
+    from tause_mcp.server.stdio import Protocol, reserved, serve_stdio
 
     settings = house.settings()
+    stdout = reserved()
 
     async def whole() -> None:
         async with open_platform(settings) as platform:
             _refuse_unknown_toolsets(platform, view)
             platform.local_paths = _folders(asked["allow_path"])
             caller = await platform.local(asked["tenant"], asked["role"])
-            serving = serve_stdio(platform, caller, view, cast(Protocol, asked["protocol"]))
+            protocol = cast(Protocol, asked["protocol"])
+            serving = serve_stdio(platform, caller, view, protocol, stdout)
             await (_while_key_holds(platform, serving) if settings.api_key else serving)
 
     asyncio.run(whole())
@@ -91,7 +93,7 @@ def _refuse_unknown_toolsets(platform: Platform, view: View) -> None:
 
 def _http(asked: dict[str, Any]) -> None:
     settings = house.settings()
-    asked["port"] = asked["port"] or _free_port(asked["host"])
+    asked["port"] = _open_port(asked["host"], asked["port"])
     asked["url"] = settings.public_url or f"http://{_shown_host(asked['host'])}:{asked['port']}"
     if asked["sse"] and asked["workers"] > 1:
         raise Misconfigured("--transport sse keeps its sessions in one process: use --workers 1")
@@ -106,9 +108,15 @@ def _shown_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _free_port(host: str) -> int:
-    with socket.create_server((host, 0)) as probe:
-        return int(probe.getsockname()[1])
+def _open_port(host: str, port: int) -> int:
+    """The port, or a free one for 0; refused before anything is made when it cannot be served."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, port), family=family) as probe:
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        told = os.strerror(error.errno) if error.errno else str(error)
+        raise Misconfigured(f"--host, --port: cannot serve on {host}:{port}: {told}") from None
 
 
 async def _prepared(settings: Settings, asked: dict[str, Any]) -> str:

@@ -141,5 +141,6 @@ FACTORIES: dict[str, Any] = {
 
 def open_database(url: str) -> AbstractAsyncContextManager[Database]:
     """`async with open_database(url) as database`, by scheme."""
-    opened: AbstractAsyncContextManager[Database] = urls.choose(url, FACTORIES, "database")(url)
+    factory = urls.choose(url, FACTORIES, "database", "TAUSE_DATABASE_URL")
+    opened: AbstractAsyncContextManager[Database] = factory(url)
     return opened

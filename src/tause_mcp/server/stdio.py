@@ -1,7 +1,9 @@
 """MCP over stdin and stdout for the local person. stdout carries nothing else."""
 
-from typing import Any, Literal
+import os
+from typing import Any, Literal, TextIO
 
+import anyio
 from mcp.server.lowlevel import Server
 from mcp.server.runner import serve_dual_era_loop, serve_loop
 from mcp.server.stdio import stdio_server
@@ -14,10 +16,24 @@ from tause_mcp.tenancy import Caller
 Protocol = Literal["auto", "legacy"]
 
 
+def reserved() -> TextIO:
+    """stdout, for MCP alone: what anything else in this process writes there goes to stderr.
+
+    Called before a plugin is imported: the SDK diverts only while it serves.
+    """
+    wire = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return wire
+
+
 async def serve_stdio(
-    platform: Platform, caller: Caller, view: View, protocol: Protocol = "auto"
+    platform: Platform,
+    caller: Caller,
+    view: View,
+    protocol: Protocol = "auto",
+    stdout: TextIO | None = None,
 ) -> None:
-    """Serve one connection until stdin closes.
+    """Serve one connection until stdin closes; `stdout` is what `reserved` kept.
 
     `legacy` never answers `server/discover`: some hosts probe it and then handshake, which the
     era lock of a stream refuses.
@@ -26,5 +42,6 @@ async def serve_stdio(
     server: Server[Any] = build(platform, lambda _: identity)
     options = server.create_initialization_options()
     loop = serve_loop if protocol == "legacy" else serve_dual_era_loop
-    async with stdio_server() as (read, write):
+    wire = None if stdout is None else anyio.wrap_file(stdout)
+    async with stdio_server(stdout=wire) as (read, write):
         await loop(server, read, write, lifespan_state={}, init_options=options)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
+from tests.support.rows import make_file
 
 from tause_mcp.auth.apikeys import matching, mint, parse
 from tause_mcp.auth.identities import KeyRecord
-from tause_mcp.database import Database, TenantDatabase, metadata, open_database
+from tause_mcp.database import Database, TenantDatabase, open_database
 from tause_mcp.services.access import Access, StoredIdentities
 from tause_mcp.tenancy import ROLES, Caller, Scopes, TenantId
 
@@ -69,9 +69,5 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    path = tmp_path / "rows.db"
-    engine = sa.create_engine(f"sqlite:///{path}")
-    metadata.create_all(engine)
-    engine.dispose()
-    async with open_database(f"sqlite:///{path}") as database:
+    async with open_database(make_file(tmp_path / "rows.db")) as database:
         yield House(database)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
+from tests.support.rows import make_file
 
 from tause_mcp.capability import Consent, Tool
-from tause_mcp.database import Database, TenantDatabase, metadata, open_database
+from tause_mcp.database import Database, TenantDatabase, open_database
 from tause_mcp.operation import Operation, compile_operation
 from tause_mcp.pipeline import Approval, Invocation, digest_of
 from tause_mcp.services.approvals import ApprovalGate, Approvals
@@ -70,9 +70,7 @@ class House:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "rows.db"
-    engine = sa.create_engine(f"sqlite:///{path}")
-    metadata.create_all(engine)
-    engine.dispose()
+    make_file(path)
     return path
 
 

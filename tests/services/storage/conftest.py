@@ -11,7 +11,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from tests.support.objects import World, made_database, opened_world
+from tests.support.objects import World, opened_world
+from tests.support.rows import make_file
 
 from tause_mcp.database import open_database
 from tause_mcp.services.storage import ObjectStore, open_store
@@ -80,7 +81,7 @@ async def store(storage_url: str) -> AsyncIterator[ObjectStore]:
 
 @pytest.fixture
 async def world(store: ObjectStore, tmp_path: Path) -> AsyncIterator[World]:
-    async with open_database(made_database(tmp_path / "rows.db")) as database:
+    async with open_database(make_file(tmp_path / "rows.db")) as database:
         yield World(database, store)
 
 

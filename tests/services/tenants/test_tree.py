@@ -352,7 +352,8 @@ asyncio.run(start())
 """
 
 
-def test_of_processes_that_start_at_once_all_find_the_root(path: Path) -> None:
+@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.torture)])
+def test_of_processes_that_start_at_once_all_find_the_root(path: Path, count: int) -> None:
     make_file(path)
-    at_once(START, path)
+    at_once(START, path, count=count)
     assert rows_of(path, "SELECT tenant_id, parent_id FROM tenants") == [("default", None)]

@@ -1,4 +1,4 @@
-"""A serving process that can be killed and started again within moments."""
+"""Processes of `tause-mcp` that start within moments, to be refused, killed and started again."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.serving import environment, free_port
 
@@ -20,7 +21,7 @@ PATIENCE = 60.0
 
 @dataclass
 class Zygote:
-    """The process that forks servers of one home."""
+    """The process that forks servers, by default of one home and one port."""
 
     home: Path
     port: int
@@ -35,25 +36,42 @@ class Zygote:
     def log(self) -> Path:
         return self.home.with_name(f"{self.home.name}.log")
 
-    def start(self, *options: str) -> float:
+    @property
+    def key(self) -> str:
+        return (self.home / "key").read_text().strip()
+
+    def start(self, *options: str, **settings: str) -> float:
         """Fork a server and wait until it is ready; the seconds that it took."""
-        told = ["serve", "--transport", "http", "--port", str(self.port), *options]
-        line = json.dumps({"arguments": told, "log": str(self.log)})
-        assert self.process.stdin is not None and self.process.stdout is not None
         began = time.perf_counter()
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-        self.pid = int(self.process.stdout.readline())
+        serve = ("serve", "--transport", "http", "--port", str(self.port))
+        self.pid = self._fork([*serve, *options], settings)
         while not ready(self.url):
             assert time.perf_counter() - began < PATIENCE, self.log.read_text()[-3000:]
             assert alive(self.pid), self.log.read_text()[-3000:]
             time.sleep(0.01)
         return time.perf_counter() - began
 
+    def run(self, *arguments: str, **settings: str) -> tuple[int, str]:
+        """Run a command to its end: exit code and everything that it said."""
+        self.log.unlink(missing_ok=True)
+        code = self._fork(list(arguments), settings, wait=True)
+        return code, self.log.read_text()
+
+    def _fork(self, arguments: list[str], settings: dict[str, str], **more: Any) -> int:
+        told = {"arguments": arguments, "environ": settings, "log": str(self.log), **more}
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{json.dumps(told)}\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
     def kill(self) -> None:
         """`kill -9`, and wait until it is gone."""
-        os.kill(self.pid, signal.SIGKILL)
-        while alive(self.pid):
+        self.end(signal.SIGKILL)
+
+    def end(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
+        os.kill(self.pid, with_signal)
+        until = time.monotonic() + PATIENCE
+        while alive(self.pid) and time.monotonic() < until:
             time.sleep(0.002)
 
 
@@ -75,8 +93,8 @@ def ready(url: str) -> bool:
 
 @contextmanager
 def zygote(home: Path, **settings: str) -> Iterator[Zygote]:
-    """A zygote for one home; whatever it forked last is killed at the end."""
-    home.mkdir(parents=True, exist_ok=True)
+    """A zygote for one home; the server that it forked last is killed at the end."""
+    home.parent.mkdir(parents=True, exist_ok=True)
     told = {"TAUSE_LOG_LEVEL": "warning", **settings}
     with subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("zygote.py"))],

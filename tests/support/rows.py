@@ -1,0 +1,25 @@
+"""SQLite files with every table: the DDL runs once per process, each test gets a copy."""
+
+from functools import cache
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from tause_mcp.database import metadata
+
+
+@cache
+def _empty() -> bytes:
+    engine = sa.create_engine("sqlite://")
+    metadata.create_all(engine)
+    with engine.connect() as connection:
+        told: bytes = connection.connection.driver_connection.serialize()  # type: ignore[union-attr]  # it is open
+    engine.dispose()
+    return told
+
+
+def make_file(path: Path) -> str:
+    """A database with every table, made when absent; its URL."""
+    if not path.exists():
+        path.write_bytes(_empty())
+    return f"sqlite:///{path}"
