@@ -1,6 +1,5 @@
 """SIGTERM: what runs is finished and answered, nothing new is taken, the exit code is 0."""
 
-import os
 import signal
 import threading
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 import anyio
 import httpx2
 import pytest
-from tests.support.forked import alive, zygote
+from tests.support.forked import Zygote, alive, forking
 from tests.support.plugins import noisy
 
 from tause_mcp.testing.walk_wire import Answer, Speaker
@@ -28,10 +27,9 @@ def calling(url: str, key: str, tool: str) -> Answer:
 
 
 @pytest.mark.timeout(60)
-def test_sigterm_drains_running_calls_and_ends(tmp_path: Path) -> None:
+def test_sigterm_drains_running_calls_and_ends(seed: Zygote, tmp_path: Path) -> None:
     plugins = str(noisy(tmp_path / "plugins"))
-    path = os.pathsep.join([plugins, *filter(None, [os.environ.get("PYTHONPATH")])])
-    with zygote(tmp_path / "home", PYTHONPATH=path) as forked:
+    with forking(seed, tmp_path / "home", PYTHONPATH=plugins) as forked:
         forked.start()
         with ThreadPoolExecutor(3) as pool:
             tools = ("noisy_wait", "noisy_talk", "noisy_wait")

@@ -9,7 +9,19 @@ import json
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Any
+
+
+IMPORTED = (
+    "tause_mcp.cli.serve",
+    "tause_mcp.server.app",
+    "tause_mcp.server.stdio",
+    "tause_mcp.catalog",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.lifespan.on",
+)
 
 
 def _become(told: dict[str, Any]) -> None:
@@ -20,7 +32,8 @@ def _become(told: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    os.environ.update(told.get("environ", {}))
+    os.environ.update(told["environ"])
+    sys.path[:0] = told["environ"].get("PYTHONPATH", "").split(os.pathsep)
     sys.argv = ["tause-mcp", *told["arguments"]]
     from tause_mcp.cli import main
 
@@ -41,8 +54,8 @@ def _become(told: dict[str, Any]) -> None:
 
 
 def serve() -> None:
-    import uvicorn  # noqa: F401  # imported for its forks
-
+    for module in IMPORTED:
+        import_module(module)
     print("ready", flush=True)
     for line in sys.stdin:
         told = json.loads(line)
