@@ -139,7 +139,7 @@ async def test_a_file_locked_by_another_process_is_busy_and_then_free(
             other.execute("BEGIN IMMEDIATE")
             began = time.monotonic()
             done = await asyncio.gather(
-                *(mine.write(put(f"n{i}")) for i in range(5)), return_exceptions=True
+                *(mine.write(put(f"n{i}")) for i in range(30)), return_exceptions=True
             )
             assert time.monotonic() - began < 2, "one wait for the whole batch, not one for each"
             assert {type(answer) for answer in done} == {Unavailable}

@@ -45,6 +45,7 @@ class Place:
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             env={**environment, **self.environ, "PYTHONPATH": found},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -179,8 +180,42 @@ async def test_a_second_start_does_not_even_import_alembic(place: Place) -> None
     assert (again.returncode, out.split()) == (0, ["False", "False"]), out
 
 
-async def test_three_processes_at_once_migrate_once(place: Place) -> None:
-    started = [place.child(_MIGRATE) for _ in range(3)]
+_RACE = """
+import asyncio, sys
+import alembic.command, sqlalchemy.ext.asyncio
+from tause_mcp import migrations
+from tause_mcp.settings import Settings
+
+revision = migrations._revision_of_file, migrations._revision_of_server
+
+def meet():
+    print("pending", flush=True)
+    sys.stdin.readline()
+
+def of_file(path):
+    found = revision[0](path)
+    meet()
+    return found
+
+async def of_server(url):
+    found = await revision[1](url)
+    meet()
+    return found
+
+migrations._revision_of_file, migrations._revision_of_server = of_file, of_server
+asyncio.run(migrations.migrated(Settings.read()))
+"""
+
+
+async def test_three_processes_that_all_see_a_pending_migration_do_it_once(place: Place) -> None:
+    started = [place.child(_RACE) for _ in range(3)]
+    for process in started:
+        assert process.stdout is not None
+        assert await asyncio.to_thread(process.stdout.readline) == "pending\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     for process in started:
         out, _ = await asyncio.to_thread(process.communicate, timeout=90)
         assert process.returncode == 0, out
