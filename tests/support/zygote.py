@@ -12,7 +12,6 @@ import sys
 from importlib import import_module
 from typing import Any
 
-
 IMPORTED = (
     "tause_mcp.cli.serve",
     "tause_mcp.server.app",
