@@ -57,13 +57,18 @@ def serve() -> None:
         import_module(module)
     print("ready", flush=True)
     for line in sys.stdin:
-        told = json.loads(line)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL if told.get("wait") else signal.SIG_IGN)
-        pid = os.fork()
-        if pid == 0:
-            _become(told)
-        answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if told.get("wait") else pid
-        print(answer, flush=True)
+        print(_forked(json.loads(line)), flush=True)
+
+
+def _forked(told: dict[str, Any]) -> int:
+    """The pid, or the exit code when it is waited for. Nobody else's end leaves a zombie."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = os.fork()
+    if pid == 0:
+        _become(told)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if told.get("wait") else pid
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    return code
 
 
 if __name__ == "__main__":
