@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 import pytest
-from tests.support.forked import Zygote, zygote
+from tests.support.forked import Forked, Zygote, forking, zygote
 
 from tause_mcp import log
 from tause_mcp.platform import Platform, open_platform
@@ -29,7 +29,13 @@ async def http(platform: Platform) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with zygote(tmp_path_factory.mktemp("forks") / "home") as made:
+@pytest.fixture(scope="session")
+def seed() -> Iterator[Zygote]:
+    with zygote() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def forks(seed: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    with forking(seed, tmp_path_factory.mktemp("forks") / "home") as forked:
+        yield forked

@@ -1,13 +1,15 @@
 """A full disk and a read-only one: a clean error, the old value intact, recovery when freed."""
 
-import os
+import resource
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
-from tests.support.forked import Zygote, zygote
+from tests.support.forked import Forked, Zygote, forking
 
 from tause_mcp.testing.walk_wire import Answer, Speaker
 
@@ -17,46 +19,68 @@ SIZE = 6 << 20
 SMALL, LARGE = "s" * 500, "l" * 200_000
 
 
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A small file system of its own."""
+class Limit:
+    """No file of the server may grow: what a full disk does, where nothing may be mounted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def full(self, pid: int) -> Iterator[None]:
+        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
+        try:
+            yield
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+class Mounted(Limit):
+    """A small file system of its own, filled to the last byte. The log is on it, too."""
+
+    @contextmanager
+    def full(self, pid: int) -> Iterator[None]:
+        filler = self.folder / "filler"
+        with filler.open("wb", buffering=0) as file:
+            for size in (65_536, 4096, 512):
+                with suppress(OSError):
+                    while file.write(b"x" * size) == size:
+                        pass
+        try:
+            yield
+        finally:
+            filler.unlink()
+
+
+@pytest.fixture(scope="module", params=["limit", "mounted"])
+def disk(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Limit]:
     folder = tmp_path_factory.mktemp("disk")
+    if request.param == "limit":
+        yield Limit(folder)
+        return
     options = ["-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
     mounted = subprocess.run(["mount", *options], capture_output=True, text=True)
     if mounted.returncode:
         pytest.skip(f"no file system may be mounted here: {mounted.stderr.strip()}")
     try:
-        yield folder
+        yield Mounted(folder)
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture(scope="module")
-def forked(disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    home = disk / "home"
-    with zygote(home, TAUSE_LOG_LEVEL="error") as made:
-        made.home.mkdir()
+def forked(disk: Limit, seed: Zygote) -> Iterator[Forked]:
+    with forking(seed, disk.folder / "home") as made:
         made.start()
         yield made
 
 
 @pytest.fixture
-async def speaker(forked: Zygote) -> AsyncIterator[Speaker]:
+async def speaker(forked: Forked) -> AsyncIterator[Speaker]:
     async with httpx2.AsyncClient(base_url=forked.url, timeout=30, trust_env=False) as http:
         yield Speaker(http, forked.key)
-
-
-def fill(disk: Path) -> Path:
-    """Take what is left."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (65_536, 4096, 512):
-            try:
-                while file.write(b"x" * size) == size:
-                    pass
-            except OSError:
-                continue
-    return filler
 
 
 async def put(speaker: Speaker, key: str, content: str) -> Answer:
@@ -80,65 +104,34 @@ def unavailable(answer: Answer, *words: str) -> None:
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["in the row", "in a blob"])
 async def test_a_full_disk_keeps_the_old_object_and_recovers(
-    disk: Path, speaker: Speaker, forked: Zygote, content: str
+    disk: Limit, speaker: Speaker, forked: Forked, content: str
 ) -> None:
-    key = f"disk/{len(content)}"
+    key, other = f"disk/{len(content)}", content.upper() * 2
     assert (await put(speaker, key, content)).value
-    filler = fill(disk)
-    try:
-        refused = [await put(speaker, key, content.upper() * 2) for _ in range(40)]
-        failed = [a for a in refused if not a.value]
-        assert failed, "the disk was not full"
-        for answer in failed:
-            unavailable(answer, "full")
-        last = content if not refused[0].value else content.upper() * 2
-        assert await whole(speaker, key, last)
+    with disk.full(forked.pid):
+        answers = [await put(speaker, key, other) for _ in range(30)]
+        refused = [answer for answer in answers if not answer.value]
+        assert refused, "the disk was not full"
+        for answer in refused:
+            unavailable(answer, "full", "unavailable", "no file of this size")
+        assert await whole(speaker, key, other if answers[0].value else content)
         assert (await speaker.tool("access_whoami", {})).value
         ready = await speaker.send("GET", "/readyz")
-        assert ready.status in (200, 503) and disk.as_posix() not in ready.body
-    finally:
-        filler.unlink()
+        assert ready.status in (200, 503) and str(disk.folder) not in ready.body
     again = await put(speaker, key, content[::-1])
     assert again.value, again.text
     assert (await speaker.send("GET", "/readyz")).status == 200
     assert (await speaker.tool("audit_verify", {})).value["intact"]
 
 
-@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["in the row", "in a blob"])
-async def test_a_disk_that_became_read_only_still_reads_and_recovers(
-    disk: Path, speaker: Speaker, content: str
+def test_a_start_on_a_full_disk_is_refused_in_one_line(
+    disk: Limit, forked: Forked, tmp_path: Path
 ) -> None:
-    key = f"ro/{len(content)}"
-    assert (await put(speaker, key, content)).value
-    remount(disk, "ro")
-    try:
-        unavailable(await put(speaker, key, "other"), "read-only", "unavailable")
-        assert await whole(speaker, key, content)
-        assert (await speaker.send("GET", "/readyz")).status == 503
-    finally:
-        remount(disk, "rw")
-    assert (await put(speaker, key, "other")).value
-    assert (await speaker.send("GET", "/readyz")).status == 200
-
-
-def remount(disk: Path, how: str) -> None:
-    """Read-only at once, open files included (`-f` of the kernel's super block)."""
-    done = subprocess.run(
-        ["mount", "-o", f"remount,{how},size={SIZE}", str(disk)], capture_output=True, text=True
-    )
-    if done.returncode:
-        pytest.skip(f"open files keep it writable here: {done.stderr.strip()}")
-
-
-async def test_a_start_on_a_full_disk_is_refused_in_one_line(disk: Path, forked: Zygote) -> None:
-    filler = fill(disk)
-    try:
-        home = str(disk / "another")
-        code, text = forked.run("serve", "--transport", "http", "--port", "0", TAUSE_HOME=home)
-    finally:
-        filler.unlink()
-        if forked.log.exists():
-            forked.log.unlink()
+    if not isinstance(disk, Mounted):
+        return  # the limit is one of a running process
+    elsewhere = replace(forked, log=tmp_path / "log")
+    with disk.full(forked.pid):
+        home = str(disk.folder / "another")
+        code, text = elsewhere.run("serve", "--transport", "http", "--port", "0", TAUSE_HOME=home)
     assert code not in (0, None) and "Traceback" not in text, text
-    lines = text.strip().splitlines()
-    assert len(lines) == 1 and os.sep + "another" not in lines[0].partition("TAUSE_HOME")[0], text
+    assert len(text.strip().splitlines()) == 1, text

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.forked import Zygote
+from tests.support.forked import Forked
 
 SECRET = "c4n4ry-short"
 HTTP = ("serve", "--transport", "http", "--port", "0")
@@ -28,13 +28,13 @@ def refused(said: tuple[int, str]) -> str:
     ids=["short", "no entropy", "a default"],
 )
 def test_a_weak_shared_secret_is_refused_and_not_repeated(
-    forks: Zygote, secret: str, door: tuple[str, ...]
+    forks: Forked, secret: str, door: tuple[str, ...]
 ) -> None:
     line = refused(forks.run(*door, MCP_JWT_SECRET=secret))
     assert "MCP_JWT_SECRET" in line and secret not in line
 
 
-def test_an_unknown_setting_is_refused_by_name(forks: Zygote) -> None:
+def test_an_unknown_setting_is_refused_by_name(forks: Forked) -> None:
     line = refused(forks.run(*HTTP, TAUSE_DATABASE_UR="sqlite:////x"))
     assert "TAUSE_DATABASE_UR" in line and "TAUSE_DATABASE_URL" in line
 
@@ -54,7 +54,7 @@ def test_an_unknown_setting_is_refused_by_name(forks: Zygote) -> None:
     ],
     ids=lambda wrong: next(iter(wrong.values()))[:20],
 )
-def test_a_wrong_setting_is_refused_by_name(forks: Zygote, wrong: dict[str, str]) -> None:
+def test_a_wrong_setting_is_refused_by_name(forks: Forked, wrong: dict[str, str]) -> None:
     line = refused(forks.run(*HTTP, **wrong))
     assert next(iter(wrong)) in line
     assert "hunter2hunter2" not in line
@@ -72,12 +72,12 @@ def test_a_wrong_setting_is_refused_by_name(forks: Zygote, wrong: dict[str, str]
     ],
 )
 def test_options_that_cannot_be_served_are_refused(
-    forks: Zygote, options: tuple[str, ...], named: str
+    forks: Forked, options: tuple[str, ...], named: str
 ) -> None:
     assert named in refused(forks.run("serve", *options))
 
 
-def test_a_port_in_use_is_refused_in_one_line(forks: Zygote) -> None:
+def test_a_port_in_use_is_refused_in_one_line(forks: Forked) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -86,7 +86,7 @@ def test_a_port_in_use_is_refused_in_one_line(forks: Zygote) -> None:
     assert str(port) in line and "--port" in line
 
 
-def test_a_home_that_cannot_be_made_is_refused(forks: Zygote, tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_made_is_refused(forks: Forked, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("in the way")
     for door in (HTTP, ("serve",)):
@@ -110,6 +110,6 @@ def read_only(tmp_path: Path):
         folder.chmod(stat.S_IRWXU)
 
 
-def test_a_home_that_cannot_be_written_is_refused(forks: Zygote, read_only: Path) -> None:
+def test_a_home_that_cannot_be_written_is_refused(forks: Forked, read_only: Path) -> None:
     for home in (read_only, read_only / "home"):
         assert "TAUSE_HOME" in refused(forks.run(*HTTP, TAUSE_HOME=str(home)))

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.support.plugins import noisy
 from tests.support.serving import environment
 
@@ -54,10 +53,9 @@ def _path(plugins: Path) -> str:
     return os.pathsep.join([str(plugins), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-@pytest.mark.parametrize("protocol", ["auto", "legacy"])
-def test_stdout_carries_only_mcp_whatever_a_plugin_prints(tmp_path: Path, protocol: str) -> None:
+def test_stdout_carries_only_mcp_whatever_a_plugin_prints(tmp_path: Path) -> None:
     plugins = noisy(tmp_path / "plugins")
-    options = ("--role", "owner", "--toolsets", "all", "--protocol", protocol)
+    options = ("--role", "owner", "--toolsets", "all")
     lines, told, code = conversation(tmp_path / "home", plugins, *options)
     assert code == 0, told[-2000:]
     messages = [json.loads(line) for line in lines]

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,28 @@ PATIENCE = 60.0
 
 @dataclass
 class Zygote:
-    """The process that forks servers, by default of one home and one port."""
+    """The process that has imported everything, and forks."""
 
-    home: Path
-    port: int
     process: "subprocess.Popen[str]"
+
+    def fork(self, arguments: list[str], environ: dict[str, str], log: Path, **more: Any) -> int:
+        """The pid of a new `tause-mcp`; with `wait`, its exit code."""
+        told = {"arguments": arguments, "environ": environ, "log": str(log), **more}
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{json.dumps(told)}\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
+@dataclass
+class Forked:
+    """The servers of one home, one after another."""
+
+    zygote: Zygote
+    home: Path
+    log: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
     pid: int = 0
 
     @property
@@ -33,18 +50,14 @@ class Zygote:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def log(self) -> Path:
-        return self.home.with_name(f"{self.home.name}.log")
-
-    @property
     def key(self) -> str:
         return (self.home / "key").read_text().strip()
 
-    def start(self, *options: str, **settings: str) -> float:
+    def start(self, *options: str) -> float:
         """Fork a server and wait until it is ready; the seconds that it took."""
         began = time.perf_counter()
         serve = ("serve", "--transport", "http", "--port", str(self.port))
-        self.pid = self._fork([*serve, *options], settings)
+        self.pid = self.zygote.fork([*serve, *options], self._environ(), self.log)
         while not ready(self.url):
             assert time.perf_counter() - began < PATIENCE, self.log.read_text()[-3000:]
             assert alive(self.pid), self.log.read_text()[-3000:]
@@ -54,15 +67,12 @@ class Zygote:
     def run(self, *arguments: str, **settings: str) -> tuple[int, str]:
         """Run a command to its end: exit code and everything that it said."""
         self.log.unlink(missing_ok=True)
-        code = self._fork(list(arguments), settings, wait=True)
+        environ = {**self._environ(), **settings}
+        code = self.zygote.fork(list(arguments), environ, self.log, wait=True)
         return code, self.log.read_text()
 
-    def _fork(self, arguments: list[str], settings: dict[str, str], **more: Any) -> int:
-        told = {"arguments": arguments, "environ": settings, "log": str(self.log), **more}
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(f"{json.dumps(told)}\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+    def _environ(self) -> dict[str, str]:
+        return {"TAUSE_LOG_LEVEL": "warning", "TAUSE_HOME": str(self.home), **self.settings}
 
     def kill(self) -> None:
         """`kill -9`, and wait until it is gone."""
@@ -92,22 +102,29 @@ def ready(url: str) -> bool:
 
 
 @contextmanager
-def zygote(home: Path, **settings: str) -> Iterator[Zygote]:
-    """A zygote for one home; the server that it forked last is killed at the end."""
-    home.parent.mkdir(parents=True, exist_ok=True)
-    told = {"TAUSE_LOG_LEVEL": "warning", **settings}
+def zygote() -> Iterator[Zygote]:
+    """A process to fork from; started once, it saves each of its forks the imports."""
     with subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("zygote.py"))],
-        env=environment(home, **told),
+        env=environment(Path("/nowhere")),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        made = Zygote(home, free_port(), process)
         try:
-            yield made
+            yield Zygote(process)
         finally:
-            if made.pid and alive(made.pid):
-                made.kill()
             process.kill()
+
+
+@contextmanager
+def forking(made: Zygote, home: Path, log: Path | None = None, **settings: str) -> Iterator[Forked]:
+    """Servers of one home; the last of them is killed at the end."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    forked = Forked(made, home, log or home.with_name(f"{home.name}.log"), settings)
+    try:
+        yield forked
+    finally:
+        if forked.pid and alive(forked.pid):
+            forked.kill()

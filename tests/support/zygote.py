@@ -9,7 +9,18 @@ import json
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Any
+
+IMPORTED = (
+    "tause_mcp.cli.serve",
+    "tause_mcp.server.app",
+    "tause_mcp.server.stdio",
+    "tause_mcp.catalog",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.lifespan.on",
+)
 
 
 def _become(told: dict[str, Any]) -> None:
@@ -20,7 +31,8 @@ def _become(told: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    os.environ.update(told.get("environ", {}))
+    os.environ.update(told["environ"])
+    sys.path[:0] = told["environ"].get("PYTHONPATH", "").split(os.pathsep)
     sys.argv = ["tause-mcp", *told["arguments"]]
     from tause_mcp.cli import main
 
@@ -41,17 +53,22 @@ def _become(told: dict[str, Any]) -> None:
 
 
 def serve() -> None:
-    import uvicorn  # noqa: F401  # imported for its forks
-
+    for module in IMPORTED:
+        import_module(module)
     print("ready", flush=True)
     for line in sys.stdin:
-        told = json.loads(line)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL if told.get("wait") else signal.SIG_IGN)
-        pid = os.fork()
-        if pid == 0:
-            _become(told)
-        answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if told.get("wait") else pid
-        print(answer, flush=True)
+        print(_forked(json.loads(line)), flush=True)
+
+
+def _forked(told: dict[str, Any]) -> int:
+    """The pid, or the exit code when it is waited for. Nobody else's end leaves a zombie."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = os.fork()
+    if pid == 0:
+        _become(told)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if told.get("wait") else pid
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    return code
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.support.forked import forking, zygote
 from tests.support.serving import environment, start
-from tests.support.forked import zygote
 from tests.torture.writers import DEATH, Keys, Lost, Objects, Resumed
 
 from tause_mcp.catalog import load
@@ -37,11 +37,10 @@ async def test_two_hundred_kills_lose_nothing_that_was_acknowledged(
 ) -> None:
     draw = random.Random(42)
     waits: list[float] = []
-    with zygote(tmp_path / "home") as forked:
+    with zygote() as seed, forking(seed, tmp_path / "home") as forked:
         waits.append(forked.start())
-        token = (forked.home / "key").read_text().strip()
         async with httpx2.AsyncClient(base_url=forked.url, timeout=30, trust_env=False) as http:
-            speaker = Speaker(http, token)
+            speaker = Speaker(http, forked.key)
             writers: list[Any] = [Objects(f"w{n}", speaker, draw) for n in range(6)]
             writers += [Keys(speaker), Resumed(speaker)]
             for kill in range(KILLS):
@@ -135,11 +134,10 @@ def _seconds_to_import(home: Path) -> float:
 
 async def test_a_loss_would_be_noticed(tmp_path: Path) -> None:
     """The check of this file fails when an acknowledged object is gone."""
-    with zygote(tmp_path / "home") as forked:
+    with zygote() as seed, forking(seed, tmp_path / "home") as forked:
         forked.start()
-        token = (forked.home / "key").read_text().strip()
         async with httpx2.AsyncClient(base_url=forked.url, timeout=30, trust_env=False) as http:
-            writer = Objects("w", Speaker(http, token), random.Random(1), keys=1)
+            writer = Objects("w", Speaker(http, forked.key), random.Random(1), keys=1)
             await writer.step()
             await writer.check()
             await writer.speaker.tool("storage_delete", {"key": "w/0"})
