@@ -154,13 +154,13 @@ class Walker:
         return found
 
     def _chosen(self, most: int | None) -> Iterator[tuple[Actor, Probe]]:
-        """Each argument of each tool; then one place of each kind, another of each, and so on."""
+        """Each argument of each tool, and each tool; then one place of each kind, and another."""
         kinds: dict[str, dict[str, list[Probe]]] = {}
         for probe in probes(self.ground):
             kinds.setdefault(probe.kind, {}).setdefault(probe.name, []).append(probe)
         streams = {kind: self._places(list(places.values())) for kind, places in kinds.items()}
-        first = islice(streams["tool"], len(kinds["tool"]))
-        return islice(chain(first, _interleaved(streams.values())), most)
+        first = [islice(streams[kind], len(kinds[kind])) for kind in ("tool", "tenant")]
+        return islice(chain(*first, _interleaved(streams.values())), most)
 
     def _places(self, places: list[list[Probe]]) -> Iterator[tuple[Actor, Probe]]:
         return _interleaved(self._pairs(found, n) for n, found in enumerate(places))

@@ -106,20 +106,22 @@ def routes(ground: Ground) -> Iterator[Probe]:
             if handle.value in links or "{" not in path:
                 continue
             for verb in methods:
-                send = partial(_route, verb, path)
-                name = f"{verb} {path}"
-                yield Probe("route", name, handle.value, send, verb not in ("GET", "HEAD"))
+                for form in _FORMS if verb == "POST" else ("",):
+                    send = partial(_route, verb, path, form)
+                    writes = verb not in ("GET", "HEAD")
+                    yield Probe("route", f"{verb} {path} {form[12:]}", handle.value, send, writes)
 
 
-async def _route(verb: str, path: str, speaker: Speaker, value: str) -> Answer:
+_FORMS = ("key={token}", "key={token}&answer=approve")
+_FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+async def _route(verb: str, path: str, form: str, speaker: Speaker, value: str) -> Answer:
     start, _, rest = path.partition("{")
     full = f"{start}{value.replace('/', '%2F')}{rest.partition('}')[2]}"
     if verb != "POST":
         return await speaker.send(verb, full)
-    form = f"key={speaker.token}&answer=approve".encode()
-    return await speaker.send(
-        verb, full, {"content-type": "application/x-www-form-urlencoded"}, form
-    )
+    return await speaker.send(verb, full, _FORM, form.format(token=speaker.token).encode())
 
 
 def credentials(ground: Ground) -> Iterator[Probe]:
