@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 from tests.support.clients import over_http
-from tests.support.serving import Served, run, run_all, serving
+from tests.support.serving import Served, run_all, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -152,8 +152,9 @@ async def test_each_door_is_its_own_protected_resource(world: World) -> None:
 
 
 async def test_our_own_token_opens_the_door_it_names_and_no_other(world: World) -> None:
-    plain = run(world.server.home, "tokens", "create", "--tenant", "acme").strip()
-    own = run(world.server.home, "tokens", "create", "--tenant", "acme", "--own-door").strip()
+    create = ("tokens", "create", "--tenant", "acme")
+    made = run_all(world.server.home, create, (*create, "--own-door"))
+    plain, own = (token.strip() for token in made)
     for token, path, good in (
         (plain, "/mcp", True),
         (plain, "/t/acme/mcp", False),
