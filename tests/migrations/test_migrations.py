@@ -279,7 +279,7 @@ def test_the_default_is_a_file_in_the_home(tmp_path: Path) -> None:
     assert database_url(settings) == f"sqlite:///{tmp_path}/tause.db"
 
 
-@pytest.mark.parametrize("name", ["a b.db", "100%.db", "%41.db", "what?.db", "a#b.db", "ñ.db"])
+@pytest.mark.parametrize("name", ["a b%41?x=1#ñ.db", "100%.db"])
 async def test_any_path_will_do(tmp_path: Path, name: str) -> None:
     place = at_file(tmp_path / "in here" / name)
     await migrated(place.settings)
@@ -328,14 +328,17 @@ async def test_a_file_locked_for_too_long_is_one_clear_line(
 # --- servers ------------------------------------------------------------------------------------
 
 
-async def test_a_pending_migration_without_an_admin_refuses_to_start() -> None:
-    place = at_server("pending")
-    alone = Settings.read({"TAUSE_DATABASE_URL": place.environ["TAUSE_DATABASE_URL"]})
+@pytest.fixture(scope="module")
+def pending() -> Place:
+    """An empty database that no test migrates."""
+    return at_server("pending")
+
+
+async def test_a_pending_migration_without_an_admin_refuses_to_start(pending: Place) -> None:
+    alone = Settings.read({"TAUSE_DATABASE_URL": pending.environ["TAUSE_DATABASE_URL"]})
     with pytest.raises(Misconfigured, match="TAUSE_DATABASE_ADMIN_URL"):
         await migrated(alone)
-    assert tables(place) == set()
-    await migrated(place.settings)
-    await migrated(alone)
+    assert tables(pending) == set()
 
 
 async def test_the_role_of_the_calls_may_use_the_tables_and_owns_none() -> None:
@@ -354,19 +357,16 @@ async def test_the_role_of_the_calls_may_use_the_tables_and_owns_none() -> None:
     assert owners == ["owner"]
 
 
-async def test_a_role_without_rights_is_told_what_it_needs() -> None:
-    place = at_server("norights")
-    await migrated(place.settings)
-    place.query("REVOKE ALL ON alembic_version FROM app")
-    with pytest.raises(Misconfigured, match="grant it SELECT"):
-        await migrated(place.settings)
-
-
-async def test_a_url_without_the_driver_is_as_good() -> None:
+async def test_urls_without_the_driver_are_as_good_and_later_starts_need_no_admin() -> None:
     place = at_server("nodriver")
     plain = {n: v.replace("+asyncpg", "") for n, v in place.environ.items()}
     await migrated(Settings.read(plain))
     assert place.revision() == [HEAD]
+    del plain["TAUSE_DATABASE_ADMIN_URL"]
+    await migrated(Settings.read(plain))
+    place.query("REVOKE ALL ON alembic_version FROM app")
+    with pytest.raises(Misconfigured, match="grant it SELECT"):
+        await migrated(Settings.read(plain))
 
 
 @pytest.mark.parametrize("url", ["postgresql://canary:canarypass@127.0.0.1:{}/x", "postgresql://["])
@@ -379,10 +379,9 @@ async def test_a_server_that_does_not_answer_is_one_clear_line(url: str) -> None
 
 
 @pytest.mark.parametrize("admin", ["postgresql://nobody@127.0.0.1:{}/admin", "nonsense", "owner@x"])
-async def test_an_admin_that_cannot_connect_is_one_clear_line(admin: str) -> None:
-    place = at_server("admin")
-    environ = {**place.environ, "TAUSE_DATABASE_ADMIN_URL": admin.format(postgres.server().port)}
+async def test_an_admin_that_cannot_connect_is_one_clear_line(pending: Place, admin: str) -> None:
+    told = admin.format(postgres.server().port)
     with pytest.raises(Misconfigured, match="TAUSE_DATABASE_ADMIN_URL") as refused:
-        await migrated(Settings.read(environ))
+        await migrated(Settings.read({**pending.environ, "TAUSE_DATABASE_ADMIN_URL": told}))
     assert "\n" not in str(refused.value)
-    assert tables(place) == set()
+    assert tables(pending) == set()

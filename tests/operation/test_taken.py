@@ -198,7 +198,7 @@ ARGUMENTS = st.fixed_dictionaries(
         "what": JSON,
     },
 )
-_quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def fits_schema(arguments: Any) -> bool:
