@@ -1,6 +1,5 @@
 """An approval is answered in each of its three ways, by real clients, in both eras."""
 
-from pathlib import Path
 from uuid import uuid4
 
 import httpx2
@@ -68,7 +67,7 @@ async def test_the_command_line_answers_and_the_same_call_completes(server, mode
 async def test_another_call_does_not_complete_with_it(server) -> None:
     arguments = fresh()
     waiting = await called(server, arguments)
-    run(server.home, "approvals", "approve", waiting.structured_content["id"])
+    await by_page(waiting.structured_content["url"], server.key, "approve")
     other = await called(server, {**arguments, "name": "other"})
     assert other.structured_content["status"] == "approval_required"
 
@@ -108,9 +107,7 @@ async def by_page(url: str, key: str, answer: str) -> None:
         assert key not in str(done.url)
 
 
-async def test_a_request_state_of_one_tenant_is_not_another_s(server, tmp_path: Path) -> None:
-    """The sealed state of a pending question opens nothing for anyone else."""
-    run(server.home, "tenants", "create", f"t{uuid4().hex[:8]}")
+async def test_an_answer_to_a_question_counts_for_one_call(server) -> None:
     heard: list[str] = []
 
     async def replayed(context, params) -> ElicitResult:

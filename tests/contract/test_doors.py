@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 from tests.support.clients import over_http
-from tests.support.serving import Served, run, serving
+from tests.support.serving import Served, run_all, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -26,19 +26,16 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     home = tmp_path_factory.mktemp("doors") / "home"
     with serving(home) as server:
-        run(home, "tenants", "create", "acme")
-        run(home, "tenants", "create", "acme2")
-
-        def key(tenant: str, *options: str) -> str:
-            return run(home, "keys", "create", "--tenant", tenant, *options).strip()
-
-        keys = {
-            "root": server.key,
-            "acme": key("acme", "--role", "owner"),
-            "acme2": key("acme2", "--role", "owner"),
-            "reader": key("acme", "--scopes", "storage:read:reports/*"),
-            "door": key("acme", "--role", "developer", "--toolsets", "storage"),
+        held = {
+            "acme": ("acme", "--role", "owner"),
+            "acme2": ("acme2", "--role", "owner"),
+            "reader": ("acme", "--scopes", "storage:read:reports/*"),
+            "door": ("acme", "--role", "developer", "--toolsets", "storage"),
         }
+        tenants = [("tenants", "create", tenant) for tenant in ("acme", "acme2")]
+        made = run_all(home, *tenants, *(("keys", "create", "--tenant", *o) for o in held.values()))
+        keys = dict(zip(held, (key.strip() for key in made[len(tenants) :]), strict=True))
+        keys["root"] = server.key
         yield World(server, keys)
 
 
@@ -155,8 +152,9 @@ async def test_each_door_is_its_own_protected_resource(world: World) -> None:
 
 
 async def test_our_own_token_opens_the_door_it_names_and_no_other(world: World) -> None:
-    plain = run(world.server.home, "tokens", "create", "--tenant", "acme").strip()
-    own = run(world.server.home, "tokens", "create", "--tenant", "acme", "--own-door").strip()
+    create = ("tokens", "create", "--tenant", "acme")
+    made = run_all(world.server.home, create, (*create, "--own-door"))
+    plain, own = (token.strip() for token in made)
     for token, path, good in (
         (plain, "/mcp", True),
         (plain, "/t/acme/mcp", False),

@@ -10,7 +10,7 @@ import anyio
 import httpx2
 import pytest
 from tests.support.clients import over_http, over_stdio
-from tests.support.serving import run, serving
+from tests.support.serving import run_all, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -82,8 +82,9 @@ async def resumed(http: httpx2.AsyncClient, link: str, body: bytes) -> None:
 
 
 async def foreign_finds_nothing(url: str, home: Path, link: str) -> None:
-    run(home, "tenants", "create", "other")
-    key = run(home, "keys", "create", "--tenant", "other", "--role", "owner").strip()
+    tenant = ("tenants", "create", "other")
+    made = run_all(home, tenant, ("keys", "create", "--tenant", "other", "--role", "owner"))
+    key = made[-1].strip()
     async with over_http(f"{url}/mcp", key) as client:
         for tool, arguments in (
             ("storage_get", {"key": "big.bin"}),

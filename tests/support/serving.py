@@ -1,5 +1,6 @@
 """A real `tause-mcp serve` process on a free port, in a home of its own."""
 
+import json
 import os
 import signal
 import socket
@@ -8,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,28 @@ def run(home: Path, *arguments: str, **settings: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+SEVERAL = """
+import json, sys
+from tause_mcp.cli import app
+for arguments in json.loads(sys.argv[1]):
+    app(arguments, standalone_mode=False)
+    print(end="\\0")
+"""
+
+
+def run_all(home: Path, *commands: Sequence[str]) -> list[str]:
+    """Run several commands in one process, for what only prepares; the stdout of each."""
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL, json.dumps(commands)],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("\0")[:-1]
 
 
 @dataclass

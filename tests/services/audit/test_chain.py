@@ -91,6 +91,13 @@ def test_every_mutation_shows_at_its_place(length: int, data: st.DataObject, how
     assert (verify_lines(lines).intact, how) == (False, how) or (how, at) == ("removed", 0)
 
 
+@pytest.mark.parametrize(("old", "new"), [("T", "0"), ("T", " "), ("Z", "+00:00"), ("-", "")])
+def test_a_time_that_is_spelled_otherwise_is_a_change(old: str, new: str) -> None:
+    line = json.loads(line_of(chain_of(1)[0]))
+    spelled = json.dumps({**line, "at": line["at"].replace(old, new)})
+    assert not verify_lines([spelled]).intact
+
+
 @given(st.integers(1, 6), st.data())
 def test_no_byte_of_an_export_can_be_changed_unseen(length: int, data: st.DataObject) -> None:
     records = chain_of(length)

@@ -215,7 +215,10 @@ def _read(line: str) -> Record | Head:
     told = json.loads(line)
     if set(told) == {"head"}:
         return Head(**_typed(told["head"], Head))
-    told["at"] = times.micros(told["at"])
+    written = told["at"]
+    told["at"] = times.micros(written)
+    if times.iso(told["at"]) != written:  # ISO 8601 has other spellings; the chain has this one
+        raise ValueError("the time is not spelled as it was written")
     return Record(**_typed(told, Record))
 
 
