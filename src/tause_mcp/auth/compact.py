@@ -54,8 +54,16 @@ def encoded(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
+_MOST_BRACKETS = 512
+
+
 def strict_object(data: bytes) -> dict[str, Any]:
-    """A JSON object in UTF-8 with no member twice, at any depth, and no NaN or Infinity."""
+    """A JSON object in UTF-8 with no member twice, at any depth, and no NaN or Infinity.
+
+    More brackets than any token needs are refused unread: how deep a parser goes is its own affair.
+    """
+    if data.count(b"[") + data.count(b"{") > _MOST_BRACKETS:
+        raise Refused("not JSON")
     try:
         found = json.loads(
             data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant

@@ -45,8 +45,12 @@ def path_of(url: str) -> Path:
 def connect(path: Path, *, busy: float = _BUSY_SECONDS) -> sqlite3.Connection:
     """A connection in autocommit mode; transactions are begun by hand."""
     connection = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
-    for pragma in _PRAGMAS:
-        connection.execute(pragma)
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
