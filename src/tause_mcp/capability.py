@@ -70,6 +70,20 @@ class Credentials(Protocol):
         ...
 
 
+class Cipher(Protocol):
+    """Authenticated encryption under one tenant's data key. Neither method waits for anything.
+
+    `place` says where the bytes are kept (`objects/<blob>`, `documents/<collection>/<id>/<field>`):
+    bytes moved to another place, or to another tenant, do not open.
+    """
+
+    def seal(self, place: str, plain: bytes) -> bytes: ...
+
+    def open(self, place: str, sealed: bytes) -> bytes:
+        """The plain bytes; `Unavailable` when they are not what was sealed at this place."""
+        ...
+
+
 class Binding(Protocol):
     """What a service is made of for one call: its tenant, and the house's means for that tenant."""
 

@@ -39,6 +39,11 @@ class Settings(BaseModel):
         description="Objects: `file:///path`, `memory://`, `s3://bucket`, `gs://bucket`, `az://container`. "
         "Default: `objects/` in the home.",
     )
+    cache_url: Secret = Field(
+        "",
+        description="Cache, rate limits, replay store and events across replicas: `memory://` or "
+        "`redis://host:port/0`. Default: this process's memory, and the database with several workers.",
+    )
     tenant: str = Field(
         "default", pattern=TENANT_ID_PATTERN, description="The tenant of a local session."
     )
