@@ -115,6 +115,9 @@ class House:
         if self.limit is not None:
             raise self.limit
 
+    async def settle(self, caller: Caller) -> None:
+        self.step("settle")
+
     def count(
         self, tenant: TenantId, operation: Operation, seconds: float, ok: bool, size: int
     ) -> None:
