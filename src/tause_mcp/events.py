@@ -19,6 +19,7 @@ class Event:
     uri: str = ""
 
 
+_LOOK_ANEW = (Event("access"), Event("resources"), Event("tools"), Event("prompts"))
 Listener = Callable[[Event], None]
 Forward = Callable[[TenantId, Event], None]
 _log = log.get("events")
@@ -67,8 +68,8 @@ class EventBus:
     def missed(self) -> None:
         """News of other processes were lost: every listener here is to look anew."""
         for tenant in tuple(self._listeners):
-            for kind in ("access", "resources", "tools", "prompts"):
-                self.deliver(tenant, Event(kind))  # type: ignore[arg-type]  # they are kinds
+            for event in _LOOK_ANEW:
+                self.deliver(tenant, event)
 
     def resource_updated(self, tenant: TenantId, path: str) -> None:
         self.publish(tenant, Event("resource", f"tause://{tenant}/{path}"))

@@ -82,7 +82,7 @@ class TenantLimits:
             return
         passed(rate, await self._rates.take(caller.tenant, rate, operation.cost))
 
-    async def settle(self, caller: Caller) -> None:
+    async def collect(self, caller: Caller) -> None:
         """Take what a call was to carry, and did not."""
         if (left := due(caller.tenant)) is not None:
             passed(left.rate, await self._rates.take(left.tenant, left.rate, left.cost))

@@ -140,7 +140,7 @@ class Pipeline:
         try:
             return await self._work(operation, call, arguments, database)
         finally:
-            await self.limits.settle(call.caller)
+            await self.limits.collect(call.caller)
 
     async def _change(
         self, operation: Operation, call: Invocation, arguments: dict[str, Any]

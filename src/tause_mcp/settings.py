@@ -45,6 +45,12 @@ class Settings(BaseModel):
         "(one process), `database://` or `redis://host:port/0` (also `rediss://`, `unix://`). Default: "
         "memory; the database with `--workers` above 1 or on PostgreSQL.",
     )
+    encryption_key: Secret = Field(
+        "",
+        description="Master keys that wrap every tenant's data key, comma separated: 32 bytes in base64, "
+        "`aws-kms://key-id` or `vault://host/mount/key`. The first encrypts, the others still open. "
+        "Default: `master.key` in the home.",
+    )
     tenant: str = Field(
         "default", pattern=TENANT_ID_PATTERN, description="The tenant of a local session."
     )

@@ -115,8 +115,8 @@ class House:
         if self.limit is not None:
             raise self.limit
 
-    async def settle(self, caller: Caller) -> None:
-        self.step("settle")
+    async def collect(self, caller: Caller) -> None:
+        self.step("collect")
 
     def count(
         self, tenant: TenantId, operation: Operation, seconds: float, ok: bool, size: int

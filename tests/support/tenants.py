@@ -71,6 +71,7 @@ class House:
         self.directory = TenantDirectory(self.database)
         self.usage = UsageMeter(self.database)
         self.limits = TenantLimits(self.directory)
+        self.directory.farewells.append(self.limits.forget)
         self.audit = ChainedTrail()
         self.idempotency = StoredIdempotency(self.database)
         self.shared: dict[type[Any], Any] = {

@@ -16,6 +16,7 @@ import click
 from tause_mcp import log
 from tause_mcp.cli import house
 from tause_mcp.errors import Misconfigured
+from tause_mcp.events import Event
 from tause_mcp.platform import Platform, open_platform
 from tause_mcp.server.identity import View
 from tause_mcp.settings import Settings
@@ -83,7 +84,12 @@ async def _while_key_holds(
     the session may never do more than the key may now."""
     session = asyncio.create_task(serving)
     changed = asyncio.Event()
-    platform.events.subscribe(person.caller.tenant, lambda event: changed.set())
+
+    def hear(event: Event) -> None:
+        if event.kind == "access":
+            changed.set()
+
+    platform.events.subscribe(person.caller.tenant, hear)
     while not session.done():
         waking = asyncio.create_task(changed.wait())
         ends = {session, waking}

@@ -41,8 +41,12 @@ async def serve_stdio(
     `legacy` never answers `server/discover`: some hosts probe it and then handshake, which the
     era lock of a stream refuses.
     """
-    who = (lambda: caller) if isinstance(caller, Caller) else caller
-    server: Server[Any] = build(platform, lambda _: Identity(who(), view, local=True))
+
+    def identify(_: Any) -> Identity:
+        who = caller if isinstance(caller, Caller) else caller()
+        return Identity(who, view, local=True)
+
+    server: Server[Any] = build(platform, identify)
     options = server.create_initialization_options()
     loop = serve_loop if protocol == "legacy" else serve_dual_era_loop
     wire = None if stdout is None else anyio.wrap_file(stdout)

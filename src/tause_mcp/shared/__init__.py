@@ -56,7 +56,9 @@ def open_shared_state(
             )
         return open_memory_state(database)
     if scheme not in _REDIS:
-        raise Misconfigured(f"{SETTING}: use redis://, rediss://, unix://, database:// or memory://")
+        raise Misconfigured(
+            f"{SETTING}: use redis://, rediss://, unix://, database:// or memory://"
+        )
     return _redis(url)
 
 

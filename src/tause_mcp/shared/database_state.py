@@ -12,7 +12,7 @@ from time import monotonic
 
 from tause_mcp import log, times
 from tause_mcp.database import Database, TenantDatabase, Transaction
-from tause_mcp.errors import TauseError, Unavailable
+from tause_mcp.errors import TauseError
 from tause_mcp.shared import tables
 from tause_mcp.shared.gcra import Rate, Taken
 from tause_mcp.shared.renewal import renewed
@@ -120,9 +120,7 @@ class DatabaseWire:
 
     async def send(self, message: bytes) -> None:
         now = times.now()
-        await self._database.write(
-            None, lambda tx: tx.run(tables.SEND, told=message, now=now)
-        )
+        await self._database.write(None, lambda tx: tx.run(tables.SEND, told=message, now=now))
 
     async def run(self, heard: Callable[[bytes], None], lost: Callable[[], None]) -> None:
         reading = _Reading(self._database)
@@ -142,9 +140,7 @@ class DatabaseWire:
 
     async def _sweep(self) -> None:
         now, age = times.now(), int(_KEPT * times.SECOND)
-        await self._database.write(
-            None, lambda tx: tx.run(tables.FORGET_SIGNALS, now=now, age=age)
-        )
+        await self._database.write(None, lambda tx: tx.run(tables.FORGET_SIGNALS, now=now, age=age))
 
 
 class _Reading:

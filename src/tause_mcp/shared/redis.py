@@ -4,7 +4,7 @@ Values are text and JSON, never pickled: whoever can write to Redis must not run
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha1
 from time import monotonic
@@ -22,6 +22,8 @@ from tause_mcp.errors import Misconfigured, Unavailable
 SETTING = "TAUSE_CACHE_URL"
 SECONDS = 1.0
 """How long one command may take."""
+_BOUND = 2.5
+"""How long a question may take with its waiting for a connection."""
 MOST_CONNECTIONS = 20
 _REST = 0.5
 """Seconds that nobody asks a server which did not answer: each would wait as long."""
@@ -36,6 +38,13 @@ def unavailable(error: BaseException) -> Unavailable:
     """What a caller may know: no address and no command."""
     _log.warning("redis_error", error=type(error).__name__)
     return Unavailable("the shared cache is unavailable: try again in a moment", retry_after=1.0)
+
+
+def listed(reply: Any, count: int) -> list[Any]:
+    """A reply of so many parts; `Unavailable` when what answers is not what was asked."""
+    if not isinstance(reply, list) or len(reply) != count:
+        raise unavailable(ValueError("reply"))
+    return reply
 
 
 class Script:
@@ -68,29 +77,29 @@ class RedisClient:
             raise Unavailable(
                 "the shared cache is unavailable: try again in a moment", retry_after=1.0
             )
+        return await self._asked(self._run(script, len(keys), *keys, *arguments))
+
+    async def _run(self, script: Script, *told: Any) -> Any:
         try:
-            try:
-                return await self._redis.evalsha(
-                    script.digest, len(keys), *keys, *arguments  # type: ignore[arg-type]  # its stubs take text alone
-                )
-            except redis.exceptions.NoScriptError:
-                return await self._redis.eval(script.text, len(keys), *keys, *arguments)  # type: ignore[arg-type]
+            return await self._redis.evalsha(script.digest, *told)
+        except redis.exceptions.NoScriptError:
+            return await self._redis.eval(script.text, *told)
+
+    async def _asked(self, question: Awaitable[Any]) -> Any:
+        """The driver's own timeouts bound each read; this one bounds all of them."""
+        try:
+            async with asyncio.timeout(_BOUND):
+                return await question
         except _FAILURES as error:
             raise self._failed(error) from None
 
     async def publish(self, channel: str, message: bytes) -> None:
         """Raises `Unavailable`."""
-        try:
-            await self._redis.publish(channel, message)
-        except _FAILURES as error:
-            raise self._failed(error) from None
+        await self._asked(self._redis.publish(channel, message))
 
     async def check(self) -> None:
         """Raise `Unavailable` unless it answers now."""
-        try:
-            await self._redis.ping()
-        except _FAILURES as error:
-            raise self._failed(error) from None
+        await self._asked(self._redis.ping())
         self._rested = 0.0
 
     def _failed(self, error: BaseException) -> Unavailable:
@@ -115,7 +124,8 @@ class RedisClient:
             raise unavailable(error) from None
         finally:
             with suppress(*_FAILURES):
-                await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis's own
+                async with asyncio.timeout(SECONDS):
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis's own
 
     async def _hear(
         self, pubsub: Any, heard: Callable[[bytes], None], subscribed: Callable[[], None]
@@ -155,8 +165,11 @@ async def open_redis(url: str) -> AsyncIterator[RedisClient]:
 
 
 def _pool(url: str) -> tuple[BlockingConnectionPool, str]:
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise Misconfigured(f"{SETTING}: not a URL of Redis") from None
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
     prefix = query.pop("prefix", "tause")
     if not prefix.isascii() or not prefix.replace("-", "").replace("_", "").isalnum():
         raise Misconfigured(f"{SETTING}: prefix is letters, digits, - and _")

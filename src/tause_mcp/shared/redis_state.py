@@ -8,7 +8,7 @@ from secrets import token_hex
 
 from tause_mcp.errors import Unavailable
 from tause_mcp.shared.gcra import Rate, Taken
-from tause_mcp.shared.redis import RedisClient, Script, open_redis
+from tause_mcp.shared.redis import RedisClient, Script, listed, open_redis
 from tause_mcp.shared.renewal import renewed
 from tause_mcp.shared.signals import Signals
 from tause_mcp.shared.state import SharedState
@@ -28,6 +28,9 @@ local function gcra(key, charge, burst)
 end
 """
 """`gcra(key, charge, burst)` -> `{wait, owed}` in microseconds of Redis's own clock."""
+
+_SOON, _LATEST = 0.1, 3.0
+"""Seconds before it tries to listen again: the first time, and at most."""
 
 _TAKE = Script(f"{GCRA} return gcra(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]))")
 _FORGET = Script("return redis.call('DEL', unpack(KEYS))")
@@ -68,7 +71,8 @@ class RedisRates:
         if rate.amount <= 0:
             return rate.nothing()
         key = rate_key(self._client, tenant, rate.name)
-        wait, owed = await self._client.run(_TAKE, (key,), (rate.charge(cost), rate.burst))
+        told = await self._client.run(_TAKE, (key,), (rate.charge(cost), rate.burst))
+        wait, owed = listed(told, 2)
         return Taken(int(wait), rate.left(int(owed)))
 
     async def forget(self, tenant: TenantId, *names: str) -> None:
@@ -86,7 +90,8 @@ class RedisOnce:
         named = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
         keys = f"{self._client.prefix}:once:{named}", self._since
         told = f"{issued:.6f}", int(until * 1000) + 1000
-        return await self._client.run(_SPEND, keys, told) == 1
+        spent: int = await self._client.run(_SPEND, keys, told)
+        return spent == 1
 
     async def begin(self) -> None:
         """Remember from now on, if that is news."""
@@ -104,7 +109,8 @@ class RedisLeases:
         keys, token = (f"{self._client.prefix}:lease:{name}",), token_hex(16)
 
         async def hold() -> bool:
-            return await self._client.run(_LEASE, keys, (token, int(ttl * 1000))) == 1
+            held: int = await self._client.run(_LEASE, keys, (token, int(ttl * 1000)))
+            return held == 1
 
         async def release() -> None:
             await self._client.run(_RELEASE, keys, (token,))
@@ -124,11 +130,19 @@ class RedisWire:
         await self._client.publish(self._channel, message)
 
     async def run(self, heard: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        pause = _SOON
+
+        def subscribed() -> None:
+            nonlocal pause
+            pause = _SOON
+            lost()
+
         while True:
             try:
-                await self._client.subscribed(self._channel, heard, subscribed=lost)
+                await self._client.subscribed(self._channel, heard, subscribed)
             except Unavailable:
-                await asyncio.sleep(0.25)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LATEST)
 
 
 @asynccontextmanager

@@ -67,6 +67,8 @@ class Signals:
         self._overflown = False
         self._woken = asyncio.Event()
         self._ears: list[Ear] = []
+        self.connected = False
+        """Whether it has heard the wire: from then on nothing is missed unnoticed."""
 
     def listen(self, heard: Callable[[Signal], None], lost: Callable[[], None]) -> None:
         """Register a listener for the life of the process."""
@@ -132,7 +134,8 @@ class Signals:
 
     def _batch(self) -> list[Signal]:
         """The signals of one message, oldest first."""
-        batch, size = [], 128
+        batch: list[Signal] = []
+        size = 128
         for signal, told in self._waiting.items():
             size += len(told) + 1
             if size > LONGEST and batch:
@@ -155,6 +158,7 @@ class Signals:
                 _safely(ear.heard, signal)
 
     def _lost(self) -> None:
+        self.connected = True
         for ear in self._ears:
             _safely(ear.lost)
 

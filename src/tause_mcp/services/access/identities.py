@@ -24,9 +24,7 @@ class Tenancies(Protocol):
 class StoredIdentities:
     """`auth.Identities` over the tables. A database that is down raises: nobody enters."""
 
-    def __init__(
-        self, database: Database, tenancies: Tenancies, once: Once | None = None
-    ) -> None:
+    def __init__(self, database: Database, tenancies: Tenancies, once: Once | None = None) -> None:
         self._database = database
         self._tenancies = tenancies
         self._once = once or DatabaseOnce(database)
