@@ -244,7 +244,7 @@ class StoredIdempotency:
     async def sweep(self) -> None:
         """Remove what is older than a day, of every tenant."""
         now = times.now()
-        await self._database.write(None, lambda tx: tx.run(SWEEP, now=now))
+        await self._database.write(None, lambda tx: tx.run(SWEEP, now=now), house=True)
 
 
 def _check(key: str) -> None:
