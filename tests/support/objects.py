@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.ciphers import ciphers
 from tests.support.rows import make_file
 
 from tause_mcp.database import Database, TenantDatabase, open_database
@@ -30,7 +31,7 @@ class World:
 
         return Storage(
             bound(),
-            Blobs(bound(), self.store),
+            Blobs(bound(), self.store, lambda: ciphers().cipher(TenantId(tenant))),
             limit=lambda: limit,
             max_object=most,
             changed=lambda key: self.changed.append((tenant, key)),
