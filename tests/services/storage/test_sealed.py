@@ -16,7 +16,7 @@ from tause_mcp.services.storage.blobs import INLINE
 from tause_mcp.services.storage.uploads import PART
 from tause_mcp.times import now
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.embedded]
 CANARY = b"canary-7f3a"
 SMALL, LARGE = CANARY + body(2000), CANARY + body(100_000) + CANARY
 ROWS, BLOB = "objects", "blob"
