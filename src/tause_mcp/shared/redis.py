@@ -47,6 +47,12 @@ def listed(reply: Any, count: int) -> list[Any]:
     return reply
 
 
+def _pass_on_cancellation() -> None:
+    """The driver turns some cancellations into failures of its own: whoever was cancelled ends."""
+    if (task := asyncio.current_task()) is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Script:
     """Lua that runs as one step; sent by its digest, and whole only when the server lacks it."""
 
@@ -91,6 +97,7 @@ class RedisClient:
             async with asyncio.timeout(_BOUND):
                 return await question
         except _FAILURES as error:
+            _pass_on_cancellation()
             raise self._failed(error) from None
 
     async def publish(self, channel: str, message: bytes) -> None:
@@ -99,7 +106,8 @@ class RedisClient:
 
     async def check(self) -> None:
         """Raise `Unavailable` unless it answers now."""
-        await self._asked(self._redis.ping())
+        if await self._asked(self._redis.ping()) not in (True, b"PONG"):
+            raise unavailable(ValueError("reply"))
         self._rested = 0.0
 
     def _failed(self, error: BaseException) -> Unavailable:
@@ -121,6 +129,7 @@ class RedisClient:
             await pubsub.subscribe(channel)
             await self._hear(pubsub, heard, subscribed)
         except _FAILURES as error:
+            _pass_on_cancellation()
             raise unavailable(error) from None
         finally:
             with suppress(*_FAILURES):
