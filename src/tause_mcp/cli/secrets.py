@@ -19,7 +19,7 @@ def _value() -> str:
     """The value, typed unseen or piped in; one line's end is not part of it."""
     if sys.stdin.isatty():
         return str(click.prompt("Value", hide_input=True))
-    return click.get_text_stream("stdin").read().removesuffix("\n")
+    return sys.stdin.read().removesuffix("\n")
 
 
 @secrets.command("put")
