@@ -53,6 +53,11 @@ class Settings(BaseModel):
         "(one process), `database://` or `redis://host:port/0` (also `rediss://`, `unix://`). Default: "
         "memory; the database with `--workers` above 1 or on PostgreSQL.",
     )
+    secrets_url: Secret = Field(
+        "",
+        description="Tenants' secrets: `database://` (encrypted rows), `env://PREFIX`, "
+        "`aws://region/prefix` or `vault://host/mount`. Default: `database://`.",
+    )
     encryption_key: Secret = Field(
         "",
         description="Master keys that wrap every tenant's data key, comma separated: 32 bytes in base64, "
