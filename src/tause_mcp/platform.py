@@ -248,7 +248,7 @@ async def _assembled(
         events=EventBus(),
         directory=directory,
         usage=UsageMeter(database),
-        audit=ChainedTrail(),
+        audit=ChainedTrail(database.dialect),
         identities=identities,
         public_url=url,
     )

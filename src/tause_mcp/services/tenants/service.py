@@ -16,6 +16,7 @@ from tause_mcp.services.tenants.directory import Line, TenantDirectory
 from tause_mcp.services.tenants.info import TenantInfo
 from tause_mcp.services.tenants.removal import purge
 from tause_mcp.services.tenants.values import (
+    KNOWN,
     Origin,
     check_limits,
     limit_origins,
@@ -130,6 +131,9 @@ class Tenants:
         target = line.ids[0]
         if changes.privileged:
             self._require_above(target)
+        for key in (*changes.values, *changes.remove):
+            if known := KNOWN.get(key):
+                self._caller.require(known.scope)
         _check_plan_name(changes.plan)
         stored = changes.checked(line)
         await self._database.write(lambda tx: store(tx, target, stored))

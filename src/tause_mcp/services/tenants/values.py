@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
@@ -57,6 +57,24 @@ DEFAULTS: Mapping[str, Value] = {
 }
 """What holds where nobody says otherwise."""
 
+RETENTION, RETENTION_FLOOR = "audit.retention_days", "audit.retention_floor_days"
+
+
+class Known(NamedTuple):
+    """A key that the house itself reads: its type, its bounds, and what a writer must hold."""
+
+    kind: Kind
+    low: int = 0
+    high: int = 2**53
+    scope: str = "tenants:write"
+
+
+KNOWN: Mapping[str, Known] = {
+    **{key: Known(value.kind) for key, value in DEFAULTS.items()},
+    RETENTION: Known("integer", 1, 36_500, "tenants:admin"),
+    RETENTION_FLOOR: Known("integer", 1, 36_500, "tenants:admin"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -100,11 +118,14 @@ def typed(key: str, value: Any, kind: Kind | None) -> Value:
     if isinstance(value, float) and not isfinite(value):
         raise Invalid(f"values: {key} is not a finite number", field="values")
     own = kind_of(value)
-    kind = kind or own
+    known = KNOWN.get(key)
+    kind = known.kind if known else kind or own
     if kind == "float" and own == "integer":
         value, own = float(value), "float"
     if kind not in (own, "json"):
         raise Invalid(f"values: {key} is of type {kind}, not {own}", field="values")
+    if known and kind == "integer" and not known.low <= value <= known.high:
+        raise Invalid(f"values: {key} is from {known.low} to {known.high}", field="values")
     if key.startswith(PLANS):
         _check_plan(key, value)
     if len(told(key, value)) > MAX_VALUE:
@@ -174,6 +195,15 @@ def in_force(line: "Line") -> dict[str, Origin]:
         keys |= set(plan_of(line, depth).get("values", {}))
     found = {key: next(origins(line, key), None) for key in sorted(keys)}
     return {key: origin for key, origin in found.items() if origin is not None}
+
+
+def retention_days(line: "Line") -> int | None:
+    """How long the audit chain is kept; None is for good. No level's floor can be undercut."""
+    stated = next(origins(line, RETENTION), None)
+    if stated is None:
+        return None
+    floors = (origin.value.value for origin in origins(line, RETENTION_FLOOR))
+    return max(stated.value.value, *floors, 1)
 
 
 def stated_limits(line: "Line", depth: int) -> dict[str, int]:
