@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tause_mcp.capability import Call, Credentials, Events, Pages
+from tause_mcp.capability import Call, Cipher, Credentials, Events, Pages
 from tause_mcp.database import TenantDatabase
 from tause_mcp.errors import NotFound
 from tause_mcp.operation import Operation
@@ -122,6 +122,9 @@ class Bound:
     @property
     def credentials(self) -> Credentials:
         return self._platform.credentials
+
+    async def cipher(self) -> Cipher:
+        return await self._platform.keys.cipher(self.tenant)
 
     async def ancestors(self) -> tuple[TenantId, ...]:
         return await self._platform.directory.ancestors(self.tenant)

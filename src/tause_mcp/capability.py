@@ -114,6 +114,10 @@ class Binding(Protocol):
     @property
     def credentials(self) -> Credentials: ...
 
+    async def cipher(self) -> Cipher:
+        """Encryption under the tenant's data key. Await it before a transaction, not inside."""
+        ...
+
     async def ancestors(self) -> tuple[TenantId, ...]:
         """The tenants above this one in the tree, nearest first."""
         ...

@@ -14,6 +14,7 @@ from tause_mcp.binding import Bound
 from tause_mcp.capability import Capability
 from tause_mcp.catalog import Catalog, load
 from tause_mcp.database import Database, TenantDatabase, open_database
+from tause_mcp.encryption import TenantKeys, open_masters
 from tause_mcp.errors import Misconfigured, NotFound
 from tause_mcp.events import EventBus
 from tause_mcp.idempotency import StoredIdempotency
@@ -67,6 +68,7 @@ class Platform:
     usage: UsageMeter
     audit: ChainedTrail
     identities: StoredIdentities
+    keys: TenantKeys
     public_url: str
     local_paths: tuple[Path, ...] = ()
 
@@ -84,6 +86,7 @@ class Platform:
             UsageMeter: self.usage,
             TenantLimits: limits,
         }
+        self.directory.farewells.append(self.keys.destroy)  # before anything that may have to wait
         for capability in self.catalog.capabilities:
             self.directory.gauges.update(capability.gauges)
             if capability.on_delete is not None:
@@ -250,6 +253,7 @@ async def _assembled(
         usage=UsageMeter(database),
         audit=ChainedTrail(database.dialect),
         identities=identities,
+        keys=TenantKeys(database, await open_masters(settings, database), directory.created),
         public_url=url,
     )
 

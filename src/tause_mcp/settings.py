@@ -44,6 +44,12 @@ class Settings(BaseModel):
         description="Cache, rate limits, replay store and events across replicas: `memory://` or "
         "`redis://host:port/0`. Default: this process's memory, and the database with several workers.",
     )
+    encryption_key: Secret = Field(
+        "",
+        description="Master keys that wrap every tenant's data key, comma separated: 32 bytes in base64, "
+        "`aws-kms://key-id` or `vault://host/mount/key`. The first encrypts, the others still open. "
+        "Default: `master.key` in the home.",
+    )
     tenant: str = Field(
         "default", pattern=TENANT_ID_PATTERN, description="The tenant of a local session."
     )
