@@ -240,7 +240,7 @@ async def _assembled(
 ) -> Platform:
     home = settings.at_home("")
     url = (settings.public_url or public_url or last_served(settings)).rstrip("/")
-    directory = TenantDirectory(database)
+    directory = TenantDirectory(database, settings.environment)
     identities = StoredIdentities(database, directory)
     return Platform(
         settings=settings,

@@ -69,7 +69,7 @@ class House:
     kept: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.directory = TenantDirectory(self.database)
+        self.directory = TenantDirectory(self.database, self.settings.environment)
         self.usage = UsageMeter(self.database)
         self.limits = TenantLimits(self.directory)
         self.audit = ChainedTrail(self.database.dialect)

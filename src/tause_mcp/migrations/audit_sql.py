@@ -81,18 +81,11 @@ SQLITE = {
 
 SQLITE_NAMES = tuple(t.split()[2] for triggers in SQLITE.values() for t in triggers)
 
-_DEFINER = "LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
-_TENANT = "nullif(current_setting('app.tenant_id', true), '')"
-
-
-def postgresql(schema: str) -> tuple[str, ...]:
-    """The functions for the tables in `schema`, in the order of their making."""
-    s = '"' + schema.replace('"', '""') + '"'
-    return (
-        # a name of its own, so that a test of retention can move the time
-        f"""CREATE OR REPLACE FUNCTION {s}.tause_audit_now() RETURNS bigint LANGUAGE sql VOLATILE
+_POSTGRESQL = (
+    # a name of its own, so that a test of retention can move the time
+    """CREATE OR REPLACE FUNCTION public.tause_audit_now() RETURNS bigint LANGUAGE sql VOLATILE
 AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$""",
-        f"""CREATE OR REPLACE FUNCTION {s}.tause_audit_hash(domain text, VARIADIC fields text[])
+    """CREATE OR REPLACE FUNCTION public.tause_audit_hash(domain text, VARIADIC fields text[])
 RETURNS text LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE told text := domain; field text;
 BEGIN
@@ -101,77 +94,83 @@ BEGIN
   END LOOP;
   RETURN encode(sha256(convert_to(told, 'UTF8')), 'hex');
 END $$""",
-        # the tenant's row before the head, as every change of the tree locks them
-        f"""CREATE OR REPLACE FUNCTION {s}.tause_audit_append(actor_ text, home_ text,
+    # the tenant's row before the head, as every change of the tree locks them
+    """CREATE OR REPLACE FUNCTION public.tause_audit_append(actor_ text, home_ text,
   issuer_ text, credential_ text, action_ text, digest_ text, outcome_ text, door_ text)
-RETURNS bigint {_DEFINER} AS $$
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  me text := {_TENANT};
-  last {s}.audit_heads%ROWTYPE;
+  me text := nullif(current_setting('app.tenant_id', true), '');
+  last public.audit_heads%ROWTYPE;
   at_ bigint;
   fresh text;
 BEGIN
-  PERFORM 1 FROM {s}.tenants t WHERE t.tenant_id = me AND t.state = 'active' FOR SHARE;
+  PERFORM 1 FROM public.tenants t WHERE t.tenant_id = me AND t.state = 'active' FOR SHARE;
   IF NOT FOUND THEN RETURN NULL; END IF;
-  SELECT * INTO last FROM {s}.audit_heads h WHERE h.tenant_id = me FOR NO KEY UPDATE;
+  SELECT * INTO last FROM public.audit_heads h WHERE h.tenant_id = me FOR NO KEY UPDATE;
   IF NOT FOUND THEN
-    INSERT INTO {s}.audit_heads (tenant_id, seq, hash)
+    INSERT INTO public.audit_heads (tenant_id, seq, hash)
       SELECT me, coalesce(max(a.seq), 0), coalesce(max(a.hash), repeat('0', 64)) FROM (
-        SELECT seq, hash FROM {s}.audit WHERE tenant_id = me ORDER BY seq DESC LIMIT 1) a
+    SELECT seq, hash FROM public.audit WHERE tenant_id = me ORDER BY seq DESC LIMIT 1) a
       ON CONFLICT DO NOTHING;
-    SELECT * INTO last FROM {s}.audit_heads h WHERE h.tenant_id = me FOR NO KEY UPDATE;
+    SELECT * INTO last FROM public.audit_heads h WHERE h.tenant_id = me FOR NO KEY UPDATE;
   END IF;
-  at_ := {s}.tause_audit_now();
-  fresh := {s}.tause_audit_hash('tause/audit/v1', me, (last.seq + 1)::text, at_::text, actor_,
+  at_ := public.tause_audit_now();
+  fresh := public.tause_audit_hash('tause/audit/v1', me, (last.seq + 1)::text, at_::text, actor_,
     home_, issuer_, credential_, action_, digest_, outcome_, door_, last.hash);
-  INSERT INTO {s}.audit (tenant_id, seq, at, actor, home, issuer, credential, action, digest,
+  INSERT INTO public.audit (tenant_id, seq, at, actor, home, issuer, credential, action, digest,
     outcome, door, previous, hash) VALUES (me, last.seq + 1, at_, actor_, home_, issuer_,
     credential_, action_, digest_, outcome_, door_, last.hash, fresh);
-  UPDATE {s}.audit_heads h SET seq = last.seq + 1, hash = fresh WHERE h.tenant_id = me;
+  UPDATE public.audit_heads h SET seq = last.seq + 1, hash = fresh WHERE h.tenant_id = me;
   RETURN last.seq + 1;
 END $$""",
-        # the newest record always stays: the chain goes on from it
-        f"""CREATE OR REPLACE FUNCTION {s}.tause_audit_prune(before_ bigint, most_ integer)
-RETURNS bigint {_DEFINER} AS $$
+    # the newest record always stays: the chain goes on from it
+    """CREATE OR REPLACE FUNCTION public.tause_audit_prune(before_ bigint, most_ integer)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  me text := {_TENANT};
+  me text := nullif(current_setting('app.tenant_id', true), '');
   head bigint; young bigint; cut bigint; cut_hash text; first_ bigint;
-  at_ bigint := {s}.tause_audit_now();
+  at_ bigint := public.tause_audit_now();
 BEGIN
-  IF before_ > at_ - {FLOOR_SECONDS} * 1000000::bigint THEN
+  IF before_ > at_ - 86400 * 1000000::bigint THEN
     RAISE EXCEPTION 'audit records of the last day are kept' USING ERRCODE = '22023';
   END IF;
-  PERFORM 1 FROM {s}.tenants t WHERE t.tenant_id = me AND t.state = 'active' FOR SHARE;
+  PERFORM 1 FROM public.tenants t WHERE t.tenant_id = me AND t.state = 'active' FOR SHARE;
   IF NOT FOUND THEN RETURN 0; END IF;
-  SELECT h.seq INTO head FROM {s}.audit_heads h WHERE h.tenant_id = me FOR NO KEY UPDATE;
-  SELECT a.seq INTO first_ FROM {s}.audit a WHERE a.tenant_id = me ORDER BY a.seq LIMIT 1;
-  SELECT a.seq INTO young FROM {s}.audit a
+  SELECT h.seq INTO head FROM public.audit_heads h WHERE h.tenant_id = me FOR NO KEY UPDATE;
+  SELECT a.seq INTO first_ FROM public.audit a WHERE a.tenant_id = me ORDER BY a.seq LIMIT 1;
+  SELECT a.seq INTO young FROM public.audit a
     WHERE a.tenant_id = me AND a.at >= before_ ORDER BY a.seq LIMIT 1;
   cut := least(coalesce(young, head) - 1, head - 1, first_ - 1 + least(most_, 10000));
-  SELECT a.hash INTO cut_hash FROM {s}.audit a WHERE a.tenant_id = me AND a.seq = cut;
+  SELECT a.hash INTO cut_hash FROM public.audit a WHERE a.tenant_id = me AND a.seq = cut;
   IF NOT FOUND THEN RETURN 0; END IF;
-  DELETE FROM {s}.audit a WHERE a.tenant_id = me AND a.seq <= cut;
-  INSERT INTO {s}.audit_checkpoints (tenant_id, seq, hash, at) VALUES (me, cut, cut_hash, at_)
+  DELETE FROM public.audit a WHERE a.tenant_id = me AND a.seq <= cut;
+  INSERT INTO public.audit_checkpoints (tenant_id, seq, hash, at) VALUES (me, cut, cut_hash, at_)
     ON CONFLICT (tenant_id) DO UPDATE
     SET seq = excluded.seq, hash = excluded.hash, at = excluded.at;
-  PERFORM {s}.tause_audit_append('house', '', 'local', '', 'audit.prune',
-    {s}.tause_audit_hash('tause/audit/checkpoint/v1', me, cut::text, cut_hash, at_::text),
+  PERFORM public.tause_audit_append('house', '', 'local', '', 'audit.prune',
+    public.tause_audit_hash('tause/audit/checkpoint/v1', me, cut::text, cut_hash, at_::text),
     'done', 'background');
   RETURN cut - first_ + 1;
 END $$""",
-        f"""CREATE OR REPLACE FUNCTION {s}.tause_audit_forget() RETURNS bigint {_DEFINER} AS $$
-DECLARE me text := {_TENANT}; gone bigint;
+    """CREATE OR REPLACE FUNCTION public.tause_audit_forget() RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE me text := nullif(current_setting('app.tenant_id', true), ''); gone bigint;
 BEGIN
-  PERFORM 1 FROM {s}.tenants t WHERE t.tenant_id = me AND t.state <> 'deleted';
+  PERFORM 1 FROM public.tenants t WHERE t.tenant_id = me AND t.state <> 'deleted';
   IF FOUND OR me IS NULL THEN RETURN 0; END IF;
-  DELETE FROM {s}.audit_heads WHERE tenant_id = me;
-  DELETE FROM {s}.audit_checkpoints WHERE tenant_id = me;
-  DELETE FROM {s}.audit WHERE tenant_id = me;
+  DELETE FROM public.audit_heads WHERE tenant_id = me;
+  DELETE FROM public.audit_checkpoints WHERE tenant_id = me;
+  DELETE FROM public.audit WHERE tenant_id = me;
   GET DIAGNOSTICS gone = ROW_COUNT;
   RETURN gone;
 END $$""",
-        *(f"REVOKE ALL ON FUNCTION {s}.{function} FROM PUBLIC" for function in FUNCTIONS),
-    )
+)
+
+
+def postgresql(schema: str) -> tuple[str, ...]:
+    """The functions for the tables in `schema`, in the order of their making."""
+    name = '"' + schema.replace('"', '""') + '".'
+    made = [sql.replace("public.", name) for sql in _POSTGRESQL]
+    return (*made, *(f"REVOKE ALL ON FUNCTION {name}{one} FROM PUBLIC" for one in FUNCTIONS))
 
 
 DROP = (

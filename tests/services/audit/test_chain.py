@@ -61,7 +61,7 @@ def head_of(records: list[Record]) -> Head:
 
 def exported(records: list[Record], *, complete: bool = True) -> list[str]:
     """The lines of an export of records that follow each other."""
-    first, last = records[0], records[-1]
+    first = records[0]
     after = Head(first.tenant, first.seq - 1, first.previous)
     return [
         opening_line(Opening(after, complete)),
@@ -302,11 +302,11 @@ def test_a_line_that_is_no_record_shows(line: str) -> None:
     assert not verify_lines([line, *lines]).intact or line == ""
 
 
-@pytest.mark.parametrize("format", [0, 2, "1", None, True])
-def test_another_format_is_not_taken_for_this_one(format: object) -> None:
+@pytest.mark.parametrize("stated", [0, 2, "1", None, True])
+def test_another_format_is_not_taken_for_this_one(stated: object) -> None:
     lines = exported(chain_of(1))
     told = json.loads(lines[0])
-    told["chain"]["format"] = format
+    told["chain"]["format"] = stated
     found = verify_lines([json.dumps(told), *lines[1:]])
     assert found.problem == "line 1 does not open an export"
 

@@ -59,7 +59,7 @@ def tamper(path: Path, sql: str, *values: Any) -> None:
 @pytest.mark.parametrize("how", TAMPERING)
 async def test_the_file_itself_refuses_to_be_changed(kept: House, path: Path, how: str) -> None:
     before = rows_of(path, "SELECT * FROM audit"), rows_of(path, "SELECT * FROM audit_heads")
-    with pytest.raises(sqlite3.IntegrityError, match="audit record|chain"):
+    with pytest.raises(sqlite3.IntegrityError, match=r"audit record|chain"):
         rows_of(path, TAMPERING[how][0])
     assert before == (
         rows_of(path, "SELECT * FROM audit"),

@@ -121,9 +121,7 @@ async def test_the_newest_record_stays_though_all_are_old(home: House, engine: s
     assert await verified(home) == (True, 3, 2, 5)
 
 
-async def test_a_young_record_behind_a_clock_that_went_back_stays(
-    home: House, engine: str
-) -> None:
+async def test_a_young_record_behind_a_clock_that_went_back_stays(home: House, engine: str) -> None:
     await change(home, 1)
     with days_ago(engine, 100):
         await change(home, 2)

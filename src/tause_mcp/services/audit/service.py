@@ -82,7 +82,8 @@ class AuditRecords:
 
         async def work(tx: Transaction) -> Span:
             checkpoint, head = await self._checkpoint(tx), await self._head(tx)
-            after, end = head, head
+            after: Head = head
+            end: Head | None = head
             if since is None:
                 after = self._start(checkpoint)
             elif (first := await tx.first(tables.FIRST_SINCE, since=since)) is not None:

@@ -4,6 +4,8 @@ On PostgreSQL the application's role only reads these tables: it writes through 
 `migrations.audit_sql`. On SQLite triggers of the same file refuse what the program never does.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
@@ -60,10 +62,15 @@ def _forgetting(table: sa.Table) -> Statement:
     return Statement(lambda dialect: plain if dialect == "sqlite" else forget)
 
 
+def _ddl(sql: str) -> Any:
+    made: Any = sa.DDL(sql)  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    return made.execute_if(dialect="sqlite")
+
+
 for _table in (audit, audit_heads, audit_checkpoints):
     _table.info["emptying"] = _forgetting(_table)
     for _sql in audit_sql.SQLITE[_table.name]:
-        sa.event.listen(_table, "after_create", sa.DDL(_sql).execute_if(dialect="sqlite"))
+        sa.event.listen(_table, "after_create", _ddl(_sql))
 
 
 def text(name: str) -> sa.BindParameter[str]:
@@ -118,9 +125,7 @@ ADVANCE = Statement(
     .values(seq=sa.bindparam("now_seq", type_=sa.BigInteger), hash=sa.bindparam("now_hash"))
 )
 APPEND = Statement(sa.insert(audit))
-OLDEST = Statement(
-    sa.select(_a.seq).where(_a.tenant_id == TENANT).order_by(_a.seq).limit(1)
-)
+OLDEST = Statement(sa.select(_a.seq).where(_a.tenant_id == TENANT).order_by(_a.seq).limit(1))
 NEWEST = Statement(_last)
 FIRST_SINCE = Statement(
     sa.select(_a.seq)

@@ -13,13 +13,16 @@ from tause_mcp.errors import Invalid
 if TYPE_CHECKING:
     from tause_mcp.services.tenants.directory import Line
 
-Kind = Literal["string", "integer", "float", "boolean", "json"]
+Kind = Literal["string", "integer", "float", "boolean", "json", "secret"]
 Source = Literal["tenant", "parent", "plan", "default", "none"]
 
 KEY_PATTERN = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
 _KEY = re.compile(KEY_PATTERN.strip("^$"), re.ASCII)
 PLANS = "plans."
 """Keys that define plans for the tenants below: `{"values": {...}, "limits": {...}}`."""
+REFERENCE = "secret://"
+"""What a value of type `secret` begins with: the name of a secret, of whoever reads the value."""
+_SECRET = re.compile(r"secret://[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 MAX_VALUE = 8192
 """Bytes of one value as JSON."""
 MAX_VALUES = 500
@@ -48,6 +51,7 @@ class Value:
     value: Any
     version: int = 0
     updated_at: int = 0
+    environment: str = ""
 
 
 DEFAULTS: Mapping[str, Value] = {
@@ -85,9 +89,9 @@ class Origin:
     value: Value
 
 
-def value_of(kind: Kind, value: str, version: int, updated_at: int) -> Value:
+def value_of(kind: Kind, value: str, version: int, updated_at: int, environment: str) -> Value:
     """From a stored row."""
-    return Value(kind, orjson.loads(value), version, updated_at)
+    return Value(kind, orjson.loads(value), version, updated_at, environment)
 
 
 def kind_of(value: Any) -> Kind:
@@ -122,6 +126,8 @@ def typed(key: str, value: Any, kind: Kind | None) -> Value:
     kind = known.kind if known else kind or own
     if kind == "float" and own == "integer":
         value, own = float(value), "float"
+    if kind == "secret" or (own == "string" and value.startswith(REFERENCE)):
+        own = _secret(key, value, kind)
     if kind not in (own, "json"):
         raise Invalid(f"values: {key} is of type {kind}, not {own}", field="values")
     if known and kind == "integer" and not known.low <= value <= known.high:
@@ -131,6 +137,15 @@ def typed(key: str, value: Any, kind: Kind | None) -> Value:
     if len(told(key, value)) > MAX_VALUE:
         raise Invalid(f"values: {key} is over {MAX_VALUE} bytes", field="values")
     return Value(kind, value)
+
+
+def _secret(key: str, value: Any, kind: Kind) -> Kind:
+    """Only what is stated to be a reference may look like one."""
+    if kind != "secret":
+        raise Invalid(f'values: {key} names a secret: state its type "secret"', field="types")
+    if not isinstance(value, str) or _SECRET.fullmatch(value) is None:
+        raise Invalid(f"values: {key} is written as secret://name", field="values")
+    return "secret"
 
 
 def told(key: str, value: Any) -> str:
@@ -175,9 +190,10 @@ def plan_of(line: "Line", depth: int) -> dict[str, Any]:
 def origins(line: "Line", key: str) -> Iterator[Origin]:
     """Every level that states `key`, the one in force first."""
     if not key.startswith(PLANS):
-        for depth, values in enumerate(line.values):
-            if (found := values.get(key)) is not None:
-                yield Origin("parent" if depth else "tenant", depth, found)
+        for depth, levels in enumerate(zip(line.values, line.general, strict=True)):
+            for values in levels:
+                if (found := values.get(key)) is not None:
+                    yield Origin("parent" if depth else "tenant", depth, found)
         for depth in range(len(line.ids)):
             stated = plan_of(line, depth).get("values", {})
             if key in stated:
@@ -202,8 +218,8 @@ def retention_days(line: "Line") -> int | None:
     stated = next(origins(line, RETENTION), None)
     if stated is None:
         return None
-    floors = (origin.value.value for origin in origins(line, RETENTION_FLOOR))
-    return max(stated.value.value, *floors, 1)
+    floors = [int(origin.value.value) for origin in origins(line, RETENTION_FLOOR)]
+    return max(int(stated.value.value), *floors, 1)
 
 
 def stated_limits(line: "Line", depth: int) -> dict[str, int]:
