@@ -252,7 +252,7 @@ from tests.support.tenants import open_house, who
 from pathlib import Path
 
 async def die():
-    async with open_house(Path(sys.argv[1])) as house:
+    async with open_house(sys.argv[1]) as house:
         async def killed(*_):
             os._exit(0)
         if sys.argv[2] == "after":
@@ -291,7 +291,7 @@ from tests.support.tenants import open_house, who
 from tause_mcp.database import open_database
 
 async def race():
-    async with open_house(Path(sys.argv[1])) as house:
+    async with open_house(sys.argv[1]) as house:
         for n in range(10):
             result = await house.run("tenants_configure", who("aa"), {"values": {"k": n}},
                                      idempotency_key=f"k{n}")

@@ -76,5 +76,5 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def house(path: Path) -> AsyncIterator[House]:
-    async with open_database(f"sqlite:///{path}") as database:
+    async with open_database(make_file(path)) as database:
         yield House(database)

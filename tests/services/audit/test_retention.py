@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.engines import ENGINES, house_on, superuser
+from tests.support.backends import on_servers
 from tests.support.tenants import rows_of
 
 from tause_mcp import times
 from tause_mcp.errors import Forbidden, Invalid
+from tause_mcp.migrations.audit_sql import SQLITE_NAMES
 from tause_mcp.services.audit import sweep, verify_lines
 from tause_mcp.services.audit.retention import prune
 from tause_mcp.tenancy import TenantId
-from tause_mcp.testing.home import House
+from tause_mcp.testing.home import House, house
 
 pytestmark = pytest.mark.anyio
 DAY = 86_400 * times.SECOND
@@ -24,30 +25,42 @@ CLOCK = """CREATE OR REPLACE FUNCTION tause_audit_now() RETURNS bigint LANGUAGE 
 $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - {back} $$"""
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home"
 
 
 @pytest.fixture
-async def home(engine: str, tmp_path: Path) -> AsyncIterator[House]:
-    async with house_on(engine, tmp_path / "home") as opened:
+async def home(path: Path) -> AsyncIterator[House]:
+    async with house(path) as opened:
+        await opened.tenant("ta")
+        await opened.tenant("tab")
         yield opened
 
 
+def sql(path: Path, *statements: str) -> None:
+    """What somebody does who owns the file or the server, and so can take the walls away."""
+    if on_servers():
+        for statement in statements:
+            rows_of(path, statement)
+        return
+    for name in SQLITE_NAMES:
+        rows_of(path / "tause.db", f"DROP TRIGGER IF EXISTS {name}")
+    for statement in statements:
+        rows_of(path / "tause.db", statement)
+
+
 @contextmanager
-def days_ago(engine: str, days: int) -> Iterator[None]:
+def days_ago(path: Path, days: int) -> Iterator[None]:
     """What is recorded meanwhile is that old."""
     with pytest.MonkeyPatch.context() as patch:
         now = times.now
         patch.setattr("tause_mcp.services.audit.trail.times.now", lambda: now() - days * DAY)
-        if engine == "postgresql":
-            superuser(CLOCK.format(back=days * DAY))
-        try:
-            yield
-        finally:
-            if engine == "postgresql":
-                superuser(CLOCK.format(back=0))
+        if on_servers():
+            rows_of(path, CLOCK.format(back=days * DAY))
+        yield
+    if on_servers():
+        rows_of(path, CLOCK.format(back=0))
 
 
 async def change(home: House, count: int, tenant: str = "ta") -> None:
@@ -65,10 +78,10 @@ async def swept(home: House) -> int:
 
 
 @pytest.fixture
-async def aged(home: House, engine: str) -> House:
+async def aged(home: House, path: Path) -> House:
     """Five records of `ta` from 100 days ago, four from 10 days ago, two of today."""
     for days, count in ((100, 5), (10, 4)):
-        with days_ago(engine, days):
+        with days_ago(path, days):
             await change(home, count)
     await change(home, 2)
     return home
@@ -113,17 +126,17 @@ async def test_an_export_of_what_is_left_verifies_offline(aged: House) -> None:
     assert not verify_lines([*content.splitlines()[:1], *content.splitlines()[2:]]).intact
 
 
-async def test_the_newest_record_stays_though_all_are_old(home: House, engine: str) -> None:
-    with days_ago(engine, 100):
+async def test_the_newest_record_stays_though_all_are_old(home: House, path: Path) -> None:
+    with days_ago(path, 100):
         await change(home, 3)
     await keep_days(home, 30)
     assert await swept(home) == 3
     assert await verified(home) == (True, 3, 2, 5)
 
 
-async def test_a_young_record_behind_a_clock_that_went_back_stays(home: House, engine: str) -> None:
+async def test_a_young_record_behind_a_clock_that_went_back_stays(home: House, path: Path) -> None:
     await change(home, 1)
-    with days_ago(engine, 100):
+    with days_ago(path, 100):
         await change(home, 2)
     await keep_days(home, 30)
     assert await swept(home) == 0
@@ -138,10 +151,10 @@ async def test_a_large_beginning_goes_in_portions(
     assert await verified(aged) == (True, 5, 9, 14)
 
 
-async def test_the_last_day_is_nobodys_to_remove(aged: House, engine: str) -> None:
+async def test_the_last_day_is_nobodys_to_remove(aged: House, path: Path) -> None:
     database = aged.platform.database_of(TA)
     with pytest.raises(Invalid, match="last day"):
-        await prune(database, engine, times.now() - DAY + 10**7)
+        await prune(database, aged.platform.database.dialect, times.now() - DAY + 10**7)
     assert await verified(aged) == (True, 0, 11, 11)
 
 
@@ -178,8 +191,8 @@ async def test_sweeps_at_once_remove_each_record_once(aged: House) -> None:
     assert (await verified(aged))[:2] == (True, 5)
 
 
-async def test_one_tenants_retention_leaves_the_others_alone(aged: House, engine: str) -> None:
-    with days_ago(engine, 100):
+async def test_one_tenants_retention_leaves_the_others_alone(aged: House, path: Path) -> None:
+    with days_ago(path, 100):
         await change(aged, 3, "tab")
     await keep_days(aged, 30)
     assert await swept(aged) == 5
@@ -196,20 +209,11 @@ FORGED = (
 )
 
 
-@pytest.mark.parametrize("sql", FORGED)
-async def test_a_loss_beyond_the_retention_shows(
-    aged: House, engine: str, tmp_path: Path, sql: str
-) -> None:
-    from tause_mcp.migrations.audit_sql import SQLITE_NAMES
-
+@pytest.mark.parametrize("forged", FORGED)
+async def test_a_loss_beyond_the_retention_shows(aged: House, path: Path, forged: str) -> None:
     await keep_days(aged, 30)
     await swept(aged)
-    if engine == "postgresql":
-        superuser(sql)
-    else:
-        for name in SQLITE_NAMES:
-            rows_of(tmp_path / "home" / "tause.db", f"DROP TRIGGER {name}")
-        rows_of(tmp_path / "home" / "tause.db", sql)
+    sql(path, forged)
     assert not (await verified(aged))[0]
     content = (await aged.call("audit_export", {}, "ta"))["content"]
     assert not verify_lines(content.splitlines()).intact

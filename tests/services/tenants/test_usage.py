@@ -93,7 +93,7 @@ from tause_mcp.database import open_database
 from tause_mcp.services.tenants import UsageMeter
 
 async def count():
-    async with open_database(f"sqlite:///{sys.argv[1]}") as database:
+    async with open_database(sys.argv[1]) as database:
         meter = UsageMeter(database, clock=lambda: 3600.0)
         for _ in range(20):
             meter.count("default", SimpleNamespace(capability="x"), 0.001, True, 1)

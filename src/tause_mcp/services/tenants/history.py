@@ -80,7 +80,7 @@ class Ledger:
             "child": target,
             "of_version": version,
             "of_at": at,
-            "of_actor": caller.subject[:512],
+            "of_actor": _storable(caller.subject),
             "of_home": caller.home or caller.tenant,
         }
 
@@ -97,6 +97,11 @@ class Ledger:
         oldest = int(str(self._stamp["of_version"])) - KEPT
         if oldest > 0:
             await self._tx.run(TRIM, child=self._stamp["child"], oldest=oldest)
+
+
+def _storable(text: str) -> str:
+    """Bounded, and with nothing that a database cannot keep."""
+    return text[:512].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def json(value: str | int | None) -> str | None:
