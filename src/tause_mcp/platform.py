@@ -79,7 +79,9 @@ class Platform:
             Entry(o.name, o.title, o.description, words[o.capability]) for o in tools
         )
         self.credentials = _Credentials(self)
-        gate = ApprovalGate(self.database, self.settings, self.approval_url, self._ceiling)
+        gate = ApprovalGate(
+            self.database, self.settings, self.approval_url, self._ceiling, self.keys
+        )
         limits = TenantLimits(self.directory)
         self.shared: Mapping[type[Any], Any] = {
             TenantDirectory: self.directory,
@@ -95,11 +97,14 @@ class Platform:
             tenants=self.directory,
             limits=limits,
             approvals=gate,
-            idempotency=StoredIdempotency(self.database, lease=self.settings.deadline + 30),
+            idempotency=StoredIdempotency(
+                self.database, self.keys, lease=self.settings.deadline + 30
+            ),
             audit=self.audit,
             meter=self.usage,
             binder=self,
             deadline=self.settings.deadline,
+            digest_key=self.seal.derive("digest"),
         )
 
     # pipeline.Binder
@@ -180,7 +185,11 @@ class Platform:
             raise NotFound("no such approval")
         database = self.database_of(tenant)
         database.trailers.append(self.audit.answered(tenant, approval_id, approve, by, means))
-        return await Approvals(database).answer(approval_id, approve, by, means)
+        return await self.approvals_of(database).answer(approval_id, approve, by, means)
+
+    def approvals_of(self, database: TenantDatabase) -> Approvals:
+        """The approvals of the tenant that `database` is bound to."""
+        return Approvals(database, partial(self.keys.cipher, database.tenant))
 
     async def ready(self) -> list[str]:
         """What is failing now; empty when this process can serve."""

@@ -8,7 +8,6 @@ import pytest
 from tests.support import postgres
 
 from tause_mcp.errors import IdempotencyConflict, NotFound, PreconditionFailed, Unauthenticated
-from tause_mcp.services.approvals import Approvals
 from tause_mcp.tenancy import TenantId
 from tause_mcp.testing.home import House, house
 
@@ -47,7 +46,7 @@ async def home(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 async def approve(home: House, tenant: TenantId, asked: dict[str, str]) -> None:
     assert asked["status"] == "approval_required"
-    book = Approvals(home.platform.database_of(tenant))
+    book = home.platform.approvals_of(home.platform.database_of(tenant))
     await book.answer(asked["id"], True, "ana", "cli")
 
 
