@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from tause_mcp.auth import Door, door, key_caller, local_caller
 from tause_mcp.binding import Bound
 from tause_mcp.capability import Capability
 from tause_mcp.catalog import Catalog, load
-from tause_mcp.database import Database, TenantDatabase, open_database
+from tause_mcp.database import Database, Options, TenantDatabase, open_database
 from tause_mcp.encryption import TenantKeys, open_masters
 from tause_mcp.errors import Misconfigured, NotFound
 from tause_mcp.events import EventBus
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tause_mcp.auth import Verifier
 
 _log = log.get("platform")
+_STATEMENT_SECONDS = 30.0
 
 
 class _Credentials:
@@ -217,7 +218,7 @@ async def open_platform(
         _log.warning("plugin_left_out", problem=problem)
     await migrated(settings)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(database_url(settings)))
+        database = await stack.enter_async_context(_rows(settings))
         backends = {
             c.name: await stack.enter_async_context(_backend(c, settings, catalog))
             for c in catalog.capabilities
@@ -230,6 +231,16 @@ async def open_platform(
         stack.push_async_callback(platform.usage.flush)
         await stack.enter_async_context(_background(platform))
         yield platform
+
+
+def _rows(settings: Settings) -> AbstractAsyncContextManager[Database]:
+    """The database that the settings name. No statement outlasts a call's deadline."""
+    options = Options(
+        pool_size=settings.database_pool_size,
+        pooled=settings.database_pooler == "transaction",
+        timeout=min(settings.deadline, _STATEMENT_SECONDS),
+    )
+    return open_database(database_url(settings), options)
 
 
 def last_served(settings: Settings) -> str:

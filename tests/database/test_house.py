@@ -17,9 +17,8 @@ TA, TAB = TenantId("ta"), TenantId("tab")
 
 @pytest.fixture(scope="module")
 def server_settings() -> dict[str, str]:
-    url = postgres.server().create("house")
-    admin = postgres.server().url("house", "owner")
-    return {"TAUSE_DATABASE_URL": url, "TAUSE_DATABASE_ADMIN_URL": admin}
+    postgres.server().create("house")
+    return postgres.server().settings("house")
 
 
 def emptied() -> None:

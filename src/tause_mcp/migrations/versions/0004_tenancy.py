@@ -36,6 +36,13 @@ def upgrade() -> None:
     op.create_index(
         "tenant_changes_by_what", "tenant_changes", ["tenant_id", "what", "version"], unique=False
     )
+    op.create_table(
+        "tenant_connections",
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "id"),
+    )
     _values_by_environment()
 
 
@@ -77,6 +84,7 @@ def downgrade() -> None:
     op.drop_table("audit_checkpoints")
     op.drop_index("tenant_changes_by_what", table_name="tenant_changes")
     op.drop_table("tenant_changes")
+    op.drop_table("tenant_connections")
     op.execute("DELETE FROM tenant_values WHERE environment <> ''")
     with op.batch_alter_table("tenant_values") as table:
         table.drop_column("environment")

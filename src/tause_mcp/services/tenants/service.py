@@ -115,13 +115,13 @@ class Tenants:
             for limit, amount in limits.items():
                 await put_limit(tx, child, limit, amount, ledger)
 
-        await self._database.write(work)
+        await self._database.write(work, house=True)
         return (await self.get(child))[0]
 
     async def _clear(self, child: TenantId) -> None:
         """Leave nothing of a former tenant of this id; a living one is left alone."""
         database = self._directory.database
-        row = await database.first(None, tables.IS_LEAVING, tenant=child)
+        row = await TenantDatabase(database, child).first(tables.IS_LEAVING)
         if row is None:
             await purge(database, child)
         elif row[0] == tables.DELETED:
@@ -142,7 +142,9 @@ class Tenants:
                 self._caller.require(known.scope)
         _check_plan_name(changes.plan or None)
         stored = changes.checked(line)
-        await self._database.write(lambda tx: store(tx, target, stored, self._caller))
+        await self._database.write(
+            lambda tx: store(tx, target, stored, self._caller), house=True
+        )
         self._directory.forget(target)
         for row in await self._directory.below(target):
             self._announce.configured(TenantId(row[0]))
@@ -190,7 +192,7 @@ class Tenants:
         async def work(tx: Transaction) -> int:
             return await tx.run(tables.SET_STATE, child=target, now=times.now(), **state)
 
-        await self._database.write(work)
+        await self._database.write(work, house=True)
         self._directory.forget(target)
         self._announce.closed(target)
         return (await self.get(target))[0]
@@ -217,7 +219,7 @@ class Tenants:
             if row is not None and row[0]:
                 raise Conflict("the tenant has tenants below it: delete those first")
 
-        await self._database.write(work)
+        await self._database.write(work, house=True)
         self._announce.deleted(target)
         try:
             await self._directory.remove(target)
