@@ -28,7 +28,7 @@ from tause_mcp.services.approvals import ApprovalGate, Approvals, Means, Record,
 from tause_mcp.services.audit import ChainedTrail
 from tause_mcp.services.catalog.search import Entry, Index
 from tause_mcp.services.storage import Storage
-from tause_mcp.services.tenants import TenantDirectory, UsageMeter
+from tause_mcp.services.tenants import Connections, TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
 
@@ -88,6 +88,7 @@ class Platform:
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
             TenantLimits: limits,
+            Connections: Connections(self.directory),
         }
         self.directory.farewells.append(self.keys.destroy)  # before anything that may have to wait
         for capability in self.catalog.capabilities:

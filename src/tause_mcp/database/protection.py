@@ -35,7 +35,7 @@ HOUSE: dict[str, Opening] = {
     "tenants": Opening(("SELECT", "INSERT", "UPDATE")),
     "tenant_values": Opening(COMMANDS),
     "tenant_limits": Opening(COMMANDS),
-    "tenant_changes": Opening(("INSERT", "DELETE")),
+    "tenant_changes": Opening(("SELECT", "INSERT", "DELETE")),
     "assignments": Opening(("SELECT",)),
     "roles": Opening(("SELECT",)),
     "usage": Opening(("SELECT", "INSERT", "UPDATE")),

@@ -64,10 +64,10 @@ async def test_a_change_that_cannot_be_recorded_is_not_made(
 ) -> None:
     await house.grow("aa")
 
-    def broken(*_: Any) -> str:
+    async def broken(*_: Any) -> None:
         raise NotFound("the chain is out of order")
 
-    monkeypatch.setattr("tause_mcp.services.audit.trail.hash_fields", broken)
+    monkeypatch.setattr(house.audit, "_append", broken)
     with pytest.raises(NotFound):
         await house.change("aa")
     assert (await house.call("tenants_get", who("aa")))["config_version"] == 0

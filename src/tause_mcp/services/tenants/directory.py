@@ -178,6 +178,13 @@ class TenantDirectory:
         told = {"top": top, "after": after, "count": count, "parent": parent, "status": status}
         return await self.database.read(None, lambda tx: tx.all(tables.SUBTREE, **told), house=True)
 
+    async def descendants(self, top: TenantId) -> int:
+        """How many tenants stand below one."""
+        found = await self.database.read(
+            None, lambda tx: tx.first(tables.DESCENDANTS, top=top), house=True
+        )
+        return int(found[0]) if found else 0
+
     async def row(self, tenant: TenantId) -> tuple[tuple[Any, ...], int]:
         """One tenant's row and how many children it has.
 

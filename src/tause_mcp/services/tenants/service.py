@@ -142,9 +142,7 @@ class Tenants:
                 self._caller.require(known.scope)
         _check_plan_name(changes.plan or None)
         stored = changes.checked(line)
-        await self._database.write(
-            lambda tx: store(tx, target, stored, self._caller), house=True
-        )
+        await self._database.write(lambda tx: store(tx, target, stored, self._caller), house=True)
         self._directory.forget(target)
         for row in await self._directory.below(target):
             self._announce.configured(TenantId(row[0]))
