@@ -22,7 +22,7 @@ PLANS = "plans."
 """Keys that define plans for the tenants below: `{"values": {...}, "limits": {...}}`."""
 REFERENCE = "secret://"
 """What a value of type `secret` begins with: the name of a secret, of whoever reads the value."""
-_SECRET = re.compile(r"secret://[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+_SECRET = re.compile(r"secret://[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*", re.ASCII)
 MAX_VALUE = 8192
 """Bytes of one value as JSON."""
 MAX_VALUES = 500
@@ -143,7 +143,7 @@ def _secret(key: str, value: Any, kind: Kind) -> Kind:
     """Only what is stated to be a reference may look like one."""
     if kind != "secret":
         raise Invalid(f'values: {key} names a secret: state its type "secret"', field="types")
-    if not isinstance(value, str) or _SECRET.fullmatch(value) is None:
+    if not isinstance(value, str) or len(value) > 140 or _SECRET.fullmatch(value) is None:
         raise Invalid(f"values: {key} is written as secret://name", field="values")
     return "secret"
 
