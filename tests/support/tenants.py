@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import backends
+from tests.support.ciphers import ciphers
 from tests.support.rows import make_file
 
 import tause_mcp.prompts.tenants
@@ -73,7 +74,7 @@ class House:
         self.usage = UsageMeter(self.database)
         self.limits = TenantLimits(self.directory)
         self.audit = ChainedTrail()
-        self.idempotency = StoredIdempotency(self.database)
+        self.idempotency = StoredIdempotency(self.database, ciphers())
         self.shared: dict[type[Any], Any] = {
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
