@@ -204,9 +204,10 @@ def of_file(path):
     return found
 
 async def of_server(url):
-    found = await revision[1](url)
-    meet()
-    return found
+    try:
+        return await revision[1](url)
+    finally:  # also where the role is still to be made
+        meet()
 
 migrations._revision_of_file, server.revision = of_file, of_server
 asyncio.run(migrations.migrated(Settings.read()))
