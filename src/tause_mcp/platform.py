@@ -29,7 +29,7 @@ from tause_mcp.services.approvals import ApprovalGate, Approvals, Means, Record,
 from tause_mcp.services.audit import ChainedTrail
 from tause_mcp.services.catalog.search import Entry, Index
 from tause_mcp.services.storage import Storage
-from tause_mcp.services.tenants import TenantDirectory, UsageMeter
+from tause_mcp.services.tenants import Connections, TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
 from tause_mcp.shared import SharedState, open_shared_state
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
@@ -102,6 +102,7 @@ class Platform:
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
             TenantLimits: limits,
+            Connections: Connections(self.directory),
         }
         self.directory.farewells.append(self.keys.destroy)  # before anything that may have to wait
         for capability in self.catalog.capabilities:
@@ -294,7 +295,7 @@ async def _assembled(
 ) -> Platform:
     home = settings.at_home("")
     url = (settings.public_url or public_url or last_served(settings)).rstrip("/")
-    directory = TenantDirectory(database)
+    directory = TenantDirectory(database, settings.environment)
     identities = StoredIdentities(database, directory, state.once)
     return Platform(
         settings=settings,
@@ -306,7 +307,7 @@ async def _assembled(
         events=EventBus(),
         directory=directory,
         usage=UsageMeter(database),
-        audit=ChainedTrail(),
+        audit=ChainedTrail(database.dialect),
         identities=identities,
         keys=TenantKeys(database, await open_masters(settings, database), directory.created),
         public_url=url,
