@@ -389,6 +389,10 @@ class Capability:
     It runs before the rows go, and again after a crash: it must be able to."""
     gauges: Mapping[str, Callable[[TenantDatabase], Awaitable[int]]] = field(default_factory=dict)
     """limit name -> how much of it a tenant uses now, for `tenants_get_usage`."""
+    measures: Mapping[str, Callable[[Any], Callable[[TenantDatabase], Awaitable[int]]]] = field(
+        default_factory=dict
+    )
+    """limit name -> from the platform to such a gauge, for what is kept outside the rows."""
 
     def declared(self, kind: type[T]) -> list[T]:
         """The values of one kind that its modules declare, in the order of the source."""
