@@ -84,6 +84,14 @@ class Cipher(Protocol):
         ...
 
 
+class Ciphers(Protocol):
+    """Where a tenant's cipher comes from."""
+
+    async def cipher(self, tenant: TenantId) -> Cipher:
+        """`NotFound` when there is no such tenant. Await it before a transaction."""
+        ...
+
+
 class Binding(Protocol):
     """What a service is made of for one call: its tenant, and the house's means for that tenant."""
 
@@ -258,7 +266,8 @@ class Tool:
     guard: Guard | None = None
     flagship: bool = False
     secret: bool = False
-    """The result holds a secret: shown once, never stored for a repeated idempotency key."""
+    """Its result or an argument holds a secret: the result is shown once, never stored for a
+    repeated idempotency key; the recorded digest of the arguments cannot be found by trying."""
     open_result: bool = False
     """The result has no fixed shape, or may be stored and previewed when over 24 KiB."""
     everyone: bool = False

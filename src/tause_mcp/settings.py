@@ -34,6 +34,14 @@ class Settings(BaseModel):
         "",
         description="A role that may migrate. Without it a pending migration on PostgreSQL refuses to start.",
     )
+    database_pooler: Literal["", "transaction"] = Field(
+        "",
+        description="`transaction`: TAUSE_DATABASE_URL leads to pgbouncer in transaction mode. The admin URL "
+        "always leads to the server itself.",
+    )
+    database_pool_size: int = Field(
+        10, ge=1, le=1000, description="Connections to PostgreSQL per process."
+    )
     storage_url: Secret = Field(
         "",
         description="Objects: `file:///path`, `memory://`, `s3://bucket`, `gs://bucket`, `az://container`. "
