@@ -16,7 +16,7 @@ async def _names(collections: Collections, caller: Caller, typed: str) -> list[s
     """Collections that begin as typed and that the caller may read."""
     return [
         one.name
-        for one in await collections.list()
+        for one in await collections.definitions()
         if one.name.startswith(typed) and caller.scopes.allow("database:read", one.name)
     ][:MOST]
 

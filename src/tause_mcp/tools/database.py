@@ -7,12 +7,12 @@ from typing_extensions import TypedDict
 
 from tause_mcp.capability import CREATE, READ, REMOVE, REPLACE, Consent, Pages, tool
 from tause_mcp.services.database import Collections, Definition, canonical
-from tause_mcp.services.database.names import FIELD_PATTERN, ID_PATTERN, NAME_PATTERN
+from tause_mcp.services.database.names import ID_PATTERN, NAME_PATTERN
 from tause_mcp.tenancy import Caller
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
-FieldName = Annotated[str, Field(pattern=FIELD_PATTERN, max_length=128)]
+FieldName = Annotated[str, Field(max_length=128)]
 Data = Annotated[dict[str, Any], Field(max_length=1000)]
 Schema = Annotated[
     dict[str, Any] | None,
@@ -132,7 +132,7 @@ async def database_list_collections(
     after = pages.position(cursor) or ""
     seen = [
         _told(one, whole=False)
-        for one in await collections.list()
+        for one in await collections.definitions()
         if one.name > after and caller.scopes.allow("database:read", one.name)
     ]
     page: CollectionPage = pages.page(seen, limit, lambda one: one["name"])  # type: ignore[assignment]  # a Page of these items
@@ -143,9 +143,7 @@ def _ask_to_drop(arguments: Any) -> Consent:
     return Consent(f"Drop the collection {arguments['name']} and every document in it")
 
 
-@tool(
-    "Drop a collection", scope="database:write", hints=REMOVE, part="name", consent=_ask_to_drop
-)
+@tool("Drop a collection", scope="database:write", hints=REMOVE, part="name", consent=_ask_to_drop)
 async def database_drop_collection(collections: Collections, name: Name) -> Dropped:
     """Remove a collection and all its documents for good, once a person approves."""
     return {"name": name, "dropped": True, "documents": await collections.drop(name)}
@@ -251,9 +249,7 @@ async def database_update(
     return (await collections.update(collection, id, changes, version)).told()  # type: ignore[return-value]  # a Document
 
 
-@tool(
-    "Delete a document", scope="database:write", hints=REMOVE, part="collection", flagship=True
-)
+@tool("Delete a document", scope="database:write", hints=REMOVE, part="collection", flagship=True)
 async def database_delete(
     collections: Collections,
     collection: Name,

@@ -32,11 +32,11 @@ class Question:
     @property
     def paths(self) -> list[str]:
         """Every field that it looks at."""
-        return [one.path for one in (*self.conditions, *self.orders)]
+        return [c.path for c in self.conditions] + [order.path for order in self.orders]
 
     def place(self, document: Document) -> Position:
         """Where a document is in the order."""
-        keys = [key_of(document.value(order.path)) for order in self.orders]
+        keys = [tuple(key_of(document.value(order.path))) for order in self.orders]
         return (*keys, document.id)
 
     def sort(self, documents: list[Document]) -> None:
@@ -45,7 +45,9 @@ class Question:
         documents.sort(key=lambda one: one.id, reverse=flags[-1])
         for n in reversed(range(len(self.orders))):
             path = self.orders[n].path
-            documents.sort(key=lambda one: key_of(one.value(path)), reverse=flags[n])  # noqa: B023  # used at once
+            documents.sort(
+                key=lambda one: key_of(one.value(path)), reverse=flags[n]
+            )  # used at once
 
     def beyond(self, one: Position, other: Position) -> bool:
         """Whether `one` comes after `other`."""

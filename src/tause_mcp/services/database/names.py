@@ -8,13 +8,12 @@ from tause_mcp.errors import Invalid
 
 NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
-FIELD_PATTERN = r"^[^\W\d][\w-]{0,63}(\.[^\W\d][\w-]{0,63}){0,7}$"
 MAX_FIELD = 128
 """Bytes of a field's whole path."""
 
 _NAME = re.compile(NAME_PATTERN[1:-1], re.ASCII)
 _ID = re.compile(ID_PATTERN[1:-1], re.ASCII)
-_FIELD = re.compile(FIELD_PATTERN[1:-1])
+_FIELD = re.compile(r"[^\W\d][\w-]*(\.[^\W\d][\w-]*){0,7}")
 
 
 def check_name(name: str, field: str = "collection") -> str:

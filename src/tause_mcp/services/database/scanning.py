@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tause_mcp.database import TENANT, Row, Statement, Transaction
+from tause_mcp.database import TENANT, Statement, Transaction
+from tause_mcp.database.engine import Row
 from tause_mcp.services.database import tables
 from tause_mcp.services.database.conditions import Span
 from tause_mcp.services.database.tables import document_index, documents, param
@@ -136,7 +137,7 @@ def _count(shape: Any, by_id: bool, bounded: bool) -> Statement:
             sa.select(sa.func.count()).select_from(documents if by_id else document_index)
             .where(*within)
         )  # fmt: skip
-    one = sa.select(sa.literal_column("1").label("one"))
-    one = one.select_from(documents if by_id else document_index).where(*within)
-    some = one.limit(param("most", sa.Integer)).subquery()
+    table = documents if by_id else document_index
+    one = sa.select(sa.literal_column("1", sa.Integer).label("one")).select_from(table)
+    some = one.where(*within).limit(param("most", sa.Integer)).subquery()
     return Statement(sa.select(sa.func.count()).select_from(some))

@@ -12,18 +12,62 @@ MAX_EXPANDED = 20_000
 MAX_PATTERN = 512
 
 _ONE = frozenset(
-    "items additionalProperties not if then else contains propertyNames unevaluatedItems "
-    "unevaluatedProperties".split()
+    [
+        "items",
+        "additionalProperties",
+        "not",
+        "if",
+        "then",
+        "else",
+        "contains",
+        "propertyNames",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    ]
 )
 _LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _MAPS = frozenset({"properties", "patternProperties", "$defs", "dependentSchemas"})
 _FLAGS = frozenset({"unique", "encrypted"})
 _PLAIN = frozenset(
-    "type enum const required dependentRequired multipleOf maximum exclusiveMaximum minimum "
-    "exclusiveMinimum maxLength minLength pattern maxItems minItems uniqueItems maxContains "
-    "minContains maxProperties minProperties format contentEncoding contentMediaType title "
-    "description default examples deprecated readOnly writeOnly discriminator $comment $schema $ref "
-    "references unique encrypted".split()
+    [
+        "type",
+        "enum",
+        "const",
+        "required",
+        "dependentRequired",
+        "multipleOf",
+        "maximum",
+        "exclusiveMaximum",
+        "minimum",
+        "exclusiveMinimum",
+        "maxLength",
+        "minLength",
+        "pattern",
+        "maxItems",
+        "minItems",
+        "uniqueItems",
+        "maxContains",
+        "minContains",
+        "maxProperties",
+        "minProperties",
+        "format",
+        "contentEncoding",
+        "contentMediaType",
+        "title",
+        "description",
+        "default",
+        "examples",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+        "discriminator",
+        "$comment",
+        "$schema",
+        "$ref",
+        "references",
+        "unique",
+        "encrypted",
+    ]
 )
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DEFS = "#/$defs/"

@@ -153,7 +153,7 @@ def _refuse_nested(encrypted: list[str]) -> None:
             raise Invalid(f"schema: {path} is within an encrypted field already", field="schema")
 
 
-def _validator(schema: Mapping[str, Any]) -> Any:
+def _validator(schema: dict[str, Any]) -> Any:
     import jsonschema_rs
 
     try:

@@ -86,7 +86,7 @@ class Collections:
         self.reshaped()
         return made
 
-    async def list(self) -> list[Definition]:
+    async def definitions(self) -> list[Definition]:
         """Every collection, by name."""
         rows = await self.database.read(lambda tx: tx.all(tables.DEFINITIONS))
         return [Definition.of(row) for row in rows]
@@ -299,7 +299,9 @@ def check_targets(rules: Rules, known: set[str]) -> None:
     """Raise `Invalid` when a field refers to a collection that does not exist."""
     for path, target in rules.references.items():
         if target not in known:
-            raise Invalid(f"schema: {path} refers to {target}, which does not exist", field="schema")
+            raise Invalid(
+                f"schema: {path} refers to {target}, which does not exist", field="schema"
+            )
 
 
 def _definition(name: str, rules: Rules, declared: tuple[str, ...]) -> Definition:

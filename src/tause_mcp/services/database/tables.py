@@ -138,9 +138,9 @@ HOLD = Statement(sa.select(*_DEFINITION).where(*_NAMED).with_for_update(read=Tru
 LOCK = Statement(sa.select(*_DEFINITION).where(*_NAMED).with_for_update())
 DEFINITIONS = Statement(sa.select(*_DEFINITION).where(_c.tenant_id == TENANT).order_by(_c.name))
 CREATE = Statement(
-    lambda dialect: (sqlite if dialect == "sqlite" else postgresql)
-    .insert(collections)
-    .on_conflict_do_nothing()
+    lambda dialect: (
+        (sqlite if dialect == "sqlite" else postgresql).insert(collections).on_conflict_do_nothing()
+    )
 )
 REDEFINE = Statement(
     sa.update(collections)
