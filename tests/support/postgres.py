@@ -63,6 +63,8 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                   "--locale=C", "--no-sync")  # fmt: skip
+        access = self._folder / "data" / "pg_hba.conf"
+        access.write_text(f"host scram fresh 127.0.0.1/32 scram-sha-256\n{access.read_text()}")
         self.start()
         self.sql("CREATE ROLE owner LOGIN CREATEROLE")
 
@@ -104,15 +106,17 @@ class Server:
                 return
             except RuntimeError:
                 time.sleep(0.05)
-        raise RuntimeError(
-            f"PostgreSQL did not start: {(self._folder / 'log').read_text()[-2000:]}"
-        )
+        raise RuntimeError(f"PostgreSQL did not start: {self.log()[-2000:]}")
 
     def stop(self) -> None:
         """Immediate shutdown, as a crash would look to its clients."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(20)
+
+    def log(self) -> str:
+        """What the server has written."""
+        return (self._folder / "log").read_text()
 
     def remove(self) -> None:
         self.stop()
