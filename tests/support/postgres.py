@@ -44,7 +44,7 @@ def _found() -> Path | None:
     return chosen.resolve().parent if chosen else None
 
 
-def _dies_with_us() -> None:
+def dies_with_us() -> None:
     """In the child: PR_SET_PDEATHSIG, so that a killed test run leaves no server behind."""
     ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
@@ -97,7 +97,7 @@ class Server:
                 cwd=self._folder,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_dies_with_us,
+                preexec_fn=dies_with_us,
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
