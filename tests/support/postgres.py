@@ -52,7 +52,8 @@ def dies_with_us() -> None:
 class Server:
     """One cluster in a folder of its own; durability off, for it is thrown away."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: str) -> None:
+        self._options = options
         self._bin = _binaries()
         self._folder = Path(tempfile.mkdtemp(prefix="tause-postgres-"))
         self._user = None
@@ -89,6 +90,7 @@ class Server:
         """Start it (again), and wait until it answers."""
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
         options |= {"full_page_writes": "off", "max_connections": "60", "shared_buffers": "16MB"}
+        options |= self._options
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as out:
             self._process = subprocess.Popen(
@@ -113,6 +115,22 @@ class Server:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(20)
+
+    def pause(self) -> None:
+        """Every process of it stands still: it takes connections and answers nothing."""
+        for pid in self._family():
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for pid in reversed(self._family()):
+            os.kill(pid, signal.SIGCONT)
+
+    def _family(self) -> list[int]:
+        """The postmaster first, so that it starts no other meanwhile."""
+        assert self._process is not None
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [pid, *map(int, children)]
 
     def log(self) -> str:
         """What the server has written."""
