@@ -266,8 +266,9 @@ class Tool:
     guard: Guard | None = None
     flagship: bool = False
     secret: bool = False
-    """Its result or an argument holds a secret: the result is shown once, never stored for a
-    repeated idempotency key; the recorded digest of the arguments cannot be found by trying."""
+    """The result holds a secret: shown once, never stored for a repeated idempotency key."""
+    secret_input: bool = False
+    """An argument holds a secret: the recorded digest of the arguments cannot be found by trying."""
     open_result: bool = False
     """The result has no fixed shape, or may be stored and previewed when over 24 KiB."""
     everyone: bool = False
@@ -360,6 +361,8 @@ class Backends:
     default: Callable[[Settings], str]
     factories: Mapping[str, str | Callable[..., Any]]
     """scheme -> `package.module:factory`, imported when used; `async with factory(url)`."""
+    group: str = ""
+    """A further group of entry points, beside `tause_mcp.backends`, whose names are schemes."""
 
 
 @dataclass(frozen=True, slots=True)

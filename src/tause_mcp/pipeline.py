@@ -149,7 +149,7 @@ class Pipeline:
         """
         caller, key = call.caller, call.idempotency_key
         digest = digest_of(
-            operation.name, call.arguments, self.digest_key if operation.secret else b""
+            operation.name, call.arguments, self.digest_key if operation.secret_input else b""
         )
         if (
             key

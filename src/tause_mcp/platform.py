@@ -283,6 +283,7 @@ def _backend(capability: Capability, settings: Settings, catalog: Catalog) -> An
     plugged = catalog.plugins.get("tause_mcp.backends", {})
     prefix = f"{capability.name}."
     added = {n.removeprefix(prefix): f for n, f in plugged.items() if n.startswith(prefix)}
+    added |= catalog.plugins.get(capability.backends.group, {})
     url = capability.backends.default(settings)
     setting = f"TAUSE_{capability.name.upper()}_URL"
     known = {**capability.backends.factories, **added}

@@ -52,6 +52,11 @@ class Settings(BaseModel):
         description="Cache, rate limits, replay store and events across replicas: `memory://` or "
         "`redis://host:port/0`. Default: this process's memory, and the database with several workers.",
     )
+    secrets_url: Secret = Field(
+        "",
+        description="Tenants' secrets: `database://` (encrypted rows), `env://PREFIX`, "
+        "`aws://region/prefix` or `vault://host/mount`. Default: `database://`.",
+    )
     encryption_key: Secret = Field(
         "",
         description="Master keys that wrap every tenant's data key, comma separated: 32 bytes in base64, "
