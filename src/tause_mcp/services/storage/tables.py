@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tause_mcp.database import TENANT, Statement, metadata, upsert
+from tause_mcp.services.storage.keys import RESERVED
 
 KEY_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Text compared by bytes on every database: a prefix is a range."""
@@ -27,6 +28,7 @@ objects = sa.Table(
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     sa.Column("blob", sa.Text),
     sa.Column("body", sa.LargeBinary),
+    sa.Column("lost_at", sa.BigInteger),
     sa.Index("objects_blob", "tenant_id", "blob"),
 )
 storage_usage = sa.Table(
@@ -89,6 +91,7 @@ LIST = Statement(
         _o.key >= sa.bindparam("low", type_=KEY_TEXT),
         _o.key < sa.bindparam("high", type_=KEY_TEXT),
         _o.key > sa.bindparam("after", type_=KEY_TEXT),
+        sa.or_(_o.key < RESERVED, _o.key >= RESERVED[:-1] + "0"),  # "0" comes after "/"
     )
     .order_by(_o.key)
     .limit(sa.bindparam("count", type_=sa.Integer))
@@ -96,7 +99,7 @@ LIST = Statement(
 STORE = upsert(
     objects,
     ("tenant_id", "key"),
-    ("size", "sha256", "etag", "content_type", "updated_at", "blob", "body"),
+    ("size", "sha256", "etag", "content_type", "updated_at", "blob", "body", "lost_at"),
 )
 REMOVE = Statement(sa.delete(objects).where(*_ONE))
 HOLDS = Statement(
