@@ -27,8 +27,10 @@ serve: $(VENV)/.base
 demo: $(VENV)/.base
 	@$(BIN)/tause-mcp demo $(ARGS)
 
+# Every claim about a house holds on SQLite, memory and files, and again on PostgreSQL, Redis and S3.
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --backends=servers $(ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .

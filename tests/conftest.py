@@ -3,9 +3,48 @@
 import logging
 import os
 from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
 
 import pytest
 import structlog
+from tests.support import backends
+
+from tause_mcp.testing import home
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    default = os.environ.get(backends.SWITCH) or "embedded"
+    told = "where houses keep their things: embedded, or servers (PostgreSQL, Redis, S3)"
+    parser.addoption("--backends", default=default, help=told)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        backends.choose(config.getoption("--backends"))
+    except ValueError as wrong:
+        raise pytest.UsageError(f"--backends: {wrong}") from None
+    home.surroundings = backends.settings
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On the servers, only what opens a house is run again."""
+    if not backends.on_servers():
+        return
+    again = [item for item in items if _opens_a_house(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(again)])
+    items[:] = again
+
+
+def _opens_a_house(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function) or item.get_closest_marker("embedded"):
+        return False
+    if item.nodeid.startswith(backends.OF_THEIR_OWN):
+        return False
+    known = item._fixtureinfo.name2fixturedefs.values()
+    fixtures = (d.func for defs in known for d in defs if hasattr(d.func, "__globals__"))
+    ours = (f for f in fixtures if f.__module__ != __name__)
+    return backends.opens_a_house(chain([item.function], ours))
 
 
 @pytest.fixture(scope="session")
@@ -14,12 +53,18 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def no_outside_settings(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def no_outside_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A test sees only the settings that it states."""
     for name in list(os.environ):
         if name.startswith(("TAUSE_", "TAUSESTACK_", "SUPABASE_", "MCP_", "WOMPI_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TAUSE_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def houses_end_with_their_test(tmp_path: Path) -> Iterator[None]:
+    yield
+    backends.forget(tmp_path)
 
 
 @pytest.fixture(autouse=True)

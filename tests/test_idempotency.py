@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from tests.support.ciphers import ciphers
 from tests.support.tenants import CATALOG, House, at_once, open_house, rows_of, who
 
 from tause_mcp import idempotency, times
@@ -42,7 +43,7 @@ async def house(path: Path) -> AsyncIterator[House]:
 
 
 def keys(house: House, **options: float) -> StoredIdempotency:
-    return StoredIdempotency(house.database, **{"patience": 0.2, **options})
+    return StoredIdempotency(house.database, ciphers(), **{"patience": 0.2, **options})
 
 
 async def configure(house: House, key: str, value: Any = 1, caller: Any = None) -> Any:
@@ -252,7 +253,7 @@ from tests.support.tenants import open_house, who
 from pathlib import Path
 
 async def die():
-    async with open_house(Path(sys.argv[1])) as house:
+    async with open_house(sys.argv[1]) as house:
         async def killed(*_):
             os._exit(0)
         if sys.argv[2] == "after":
@@ -291,7 +292,7 @@ from tests.support.tenants import open_house, who
 from tause_mcp.database import open_database
 
 async def race():
-    async with open_house(Path(sys.argv[1])) as house:
+    async with open_house(sys.argv[1]) as house:
         for n in range(10):
             result = await house.run("tenants_configure", who("aa"), {"values": {"k": n}},
                                      idempotency_key=f"k{n}")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from tause_mcp.auth import Door, door, key_caller, local_caller
 from tause_mcp.binding import Bound
 from tause_mcp.capability import Capability
 from tause_mcp.catalog import Catalog, load
-from tause_mcp.database import Database, TenantDatabase, open_database
+from tause_mcp.database import Database, Options, TenantDatabase, open_database
 from tause_mcp.encryption import TenantKeys, open_masters
 from tause_mcp.errors import Misconfigured, NotFound
 from tause_mcp.events import EventBus
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tause_mcp.auth import Verifier
 
 _log = log.get("platform")
+_STATEMENT_SECONDS = 30.0
 
 
 class _Credentials:
@@ -79,7 +80,9 @@ class Platform:
             Entry(o.name, o.title, o.description, words[o.capability]) for o in tools
         )
         self.credentials = _Credentials(self)
-        gate = ApprovalGate(self.database, self.settings, self.approval_url, self._ceiling)
+        gate = ApprovalGate(
+            self.database, self.settings, self.approval_url, self._ceiling, self.keys
+        )
         limits = TenantLimits(self.directory)
         self.shared: Mapping[type[Any], Any] = {
             TenantDirectory: self.directory,
@@ -95,11 +98,14 @@ class Platform:
             tenants=self.directory,
             limits=limits,
             approvals=gate,
-            idempotency=StoredIdempotency(self.database, lease=self.settings.deadline + 30),
+            idempotency=StoredIdempotency(
+                self.database, self.keys, lease=self.settings.deadline + 30
+            ),
             audit=self.audit,
             meter=self.usage,
             binder=self,
             deadline=self.settings.deadline,
+            digest_key=self.seal.derive("digest"),
         )
 
     # pipeline.Binder
@@ -180,7 +186,11 @@ class Platform:
             raise NotFound("no such approval")
         database = self.database_of(tenant)
         database.trailers.append(self.audit.answered(tenant, approval_id, approve, by, means))
-        return await Approvals(database).answer(approval_id, approve, by, means)
+        return await self.approvals_of(database).answer(approval_id, approve, by, means)
+
+    def approvals_of(self, database: TenantDatabase) -> Approvals:
+        """The approvals of the tenant that `database` is bound to."""
+        return Approvals(database, partial(self.keys.cipher, database.tenant))
 
     async def ready(self) -> list[str]:
         """What is failing now; empty when this process can serve."""
@@ -208,7 +218,7 @@ async def open_platform(
         _log.warning("plugin_left_out", problem=problem)
     await migrated(settings)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(database_url(settings)))
+        database = await stack.enter_async_context(_rows(settings))
         backends = {
             c.name: await stack.enter_async_context(_backend(c, settings, catalog))
             for c in catalog.capabilities
@@ -221,6 +231,16 @@ async def open_platform(
         stack.push_async_callback(platform.usage.flush)
         await stack.enter_async_context(_background(platform))
         yield platform
+
+
+def _rows(settings: Settings) -> AbstractAsyncContextManager[Database]:
+    """The database that the settings name. No statement outlasts a call's deadline."""
+    options = Options(
+        pool_size=settings.database_pool_size,
+        pooled=settings.database_pooler == "transaction",
+        timeout=min(settings.deadline, _STATEMENT_SECONDS),
+    )
+    return open_database(database_url(settings), options)
 
 
 def last_served(settings: Settings) -> str:
@@ -263,6 +283,7 @@ def _backend(capability: Capability, settings: Settings, catalog: Catalog) -> An
     plugged = catalog.plugins.get("tause_mcp.backends", {})
     prefix = f"{capability.name}."
     added = {n.removeprefix(prefix): f for n, f in plugged.items() if n.startswith(prefix)}
+    added |= catalog.plugins.get(capability.backends.group, {})
     url = capability.backends.default(settings)
     setting = f"TAUSE_{capability.name.upper()}_URL"
     known = {**capability.backends.factories, **added}

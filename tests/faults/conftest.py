@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 import pytest
+from tests.support.backends import named
 from tests.support.forked import Forked, Zygote, forking, zygote
 
 from tause_mcp import log
@@ -18,7 +19,7 @@ URL = "http://127.0.0.1:8765"
 async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
     log.configure("warning")
     home = tmp_path_factory.mktemp("faults") / "house"
-    settings = Settings.read({"TAUSE_HOME": str(home)})
+    settings = Settings.read(named(home))
     async with open_platform(settings, public_url=URL) as opened:
         yield opened
 

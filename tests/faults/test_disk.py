@@ -13,7 +13,7 @@ from tests.support.forked import Forked, Zygote, forking
 
 from tause_mcp.testing.walk_wire import Answer, Speaker
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.embedded]
 
 SIZE = 6 << 20
 SMALL, LARGE = "s" * 500, "l" * 200_000

@@ -6,6 +6,7 @@ from typing import Annotated
 import pytest
 import sqlalchemy as sa
 from pydantic import Field
+from tests.support.backends import named
 from typing_extensions import TypedDict
 
 from tause_mcp import log
@@ -101,7 +102,7 @@ async def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     log.configure("error")
     needed = [c for c in built_in() if c.name in ("tenants", "access", "approvals")]
     catalog = Catalog((*needed, planted()))
-    settings = Settings.read({"TAUSE_HOME": str(tmp_path_factory.mktemp("leak"))})
+    settings = Settings.read(named(tmp_path_factory.mktemp("leak")))
     async with (
         open_platform(settings, public_url="http://127.0.0.1:8765", catalog=catalog) as platform,
         in_process(platform) as http,

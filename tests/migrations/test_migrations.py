@@ -72,13 +72,12 @@ def at_file(path: Path) -> Place:
 
 
 def at_server(name: str) -> Place:
-    url = postgres.server().create(name)
+    postgres.server().create(name)
 
     def query(sql: str) -> list[str]:
         return postgres.server().sql(sql, database=name).split()
 
-    admin = postgres.server().url(name, "owner")
-    return Place({"TAUSE_DATABASE_URL": url, "TAUSE_DATABASE_ADMIN_URL": admin}, query)
+    return Place(postgres.server().settings(name), query)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -184,9 +183,10 @@ _RACE = """
 import asyncio, sys
 import alembic.command, sqlalchemy.ext.asyncio
 from tause_mcp import migrations
+from tause_mcp.migrations import server
 from tause_mcp.settings import Settings
 
-revision = migrations._revision_of_file, migrations._revision_of_server
+revision = migrations._revision_of_file, server.revision
 
 def meet():
     print("pending", flush=True)
@@ -202,7 +202,7 @@ async def of_server(url):
     meet()
     return found
 
-migrations._revision_of_file, migrations._revision_of_server = of_file, of_server
+migrations._revision_of_file, server.revision = of_file, of_server
 asyncio.run(migrations.migrated(Settings.read()))
 """
 
@@ -365,7 +365,7 @@ async def test_urls_without_the_driver_are_as_good_and_later_starts_need_no_admi
     del plain["TAUSE_DATABASE_ADMIN_URL"]
     await migrated(Settings.read(plain))
     place.query("REVOKE ALL ON alembic_version FROM app")
-    with pytest.raises(Misconfigured, match="grant it SELECT"):
+    with pytest.raises(Misconfigured, match="may not read the tables: run `tause-mcp migrate`"):
         await migrated(Settings.read(plain))
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.serving import environment, free_port
+from tests.support import backends
+from tests.support.serving import free_port, plain
 
 PATIENCE = 60.0
 
@@ -72,7 +73,8 @@ class Forked:
         return code, self.log.read_text()
 
     def _environ(self) -> dict[str, str]:
-        return {"TAUSE_LOG_LEVEL": "warning", "TAUSE_HOME": str(self.home), **self.settings}
+        named = {"TAUSE_LOG_LEVEL": "warning", "TAUSE_HOME": str(self.home)}
+        return {**named, **backends.settings(self.home), **self.settings}
 
     def kill(self) -> None:
         """`kill -9`, and wait until it is gone."""
@@ -106,7 +108,7 @@ def zygote() -> Iterator[Zygote]:
     """A process to fork from; started once, it saves each of its forks the imports."""
     with subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("zygote.py"))],
-        env=environment(Path("/nowhere")),
+        env=plain(Path("/nowhere")),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

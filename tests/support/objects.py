@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support import backends
+from tests.support.ciphers import ciphers
 from tests.support.rows import make_file
 
 from tause_mcp.database import Database, TenantDatabase, open_database
@@ -30,7 +32,7 @@ class World:
 
         return Storage(
             bound(),
-            Blobs(bound(), self.store),
+            Blobs(bound(), self.store, lambda: ciphers().cipher(TenantId(tenant))),
             limit=lambda: limit,
             max_object=most,
             changed=lambda key: self.changed.append((tenant, key)),
@@ -53,9 +55,17 @@ class World:
 @asynccontextmanager
 async def opened_world(folder: Path) -> AsyncIterator[World]:
     """A world on files in `folder`; opening it again finds what was there."""
+    async with opened_at(*urls_of(folder)) as world:
+        yield world
+
+
+def urls_of(folder: Path) -> tuple[str, str]:
+    """Where the world of `folder` keeps rows and blobs: what another process opens it by."""
     folder.mkdir(exist_ok=True)
-    async with (
-        open_database(make_file(folder / "rows.db")) as database,
-        open_store(f"file://{folder}/objects") as store,
-    ):
+    return make_file(folder / "rows.db"), backends.objects_url(folder / "objects")
+
+
+@asynccontextmanager
+async def opened_at(rows: str, objects: str) -> AsyncIterator[World]:
+    async with open_database(rows) as database, open_store(objects) as store:
         yield World(database, store)

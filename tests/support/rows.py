@@ -1,9 +1,10 @@
-"""SQLite files with every table: the DDL runs once per process, each test gets a copy."""
+"""Databases with every table: the DDL runs once per process, each test gets a copy."""
 
 from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
+from tests.support import backends
 
 from tause_mcp.database import metadata
 
@@ -19,7 +20,9 @@ def _empty() -> bytes:
 
 
 def make_file(path: Path) -> str:
-    """A database with every table, made when absent; its URL."""
+    """A database with every table, made when absent; its URL. On servers, one there."""
+    if backends.on_servers():
+        return backends.rows_url(path)
     if not path.exists():
         path.write_bytes(_empty())
     return f"sqlite:///{path}"

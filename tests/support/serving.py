@@ -24,9 +24,16 @@ def free_port() -> int:
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
-    """The environment of a server: this one's, with no setting but the given."""
+    """The environment of a server: this one's, with no setting but its backends' and the given."""
+    from tests.support import backends  # it starts servers, and so needs this module
+
+    return {**plain(home), **backends.settings(home), **settings}
+
+
+def plain(home: Path) -> dict[str, str]:
+    """This environment, with no setting but the home."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAUSE_", "MCP_"))}
-    return {**kept, "TAUSE_HOME": str(home), **settings}
+    return {**kept, "TAUSE_HOME": str(home)}
 
 
 def run(home: Path, *arguments: str, **settings: str) -> str:

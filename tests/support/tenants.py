@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tests.support import backends
+from tests.support.ciphers import ciphers
 from tests.support.rows import make_file
 
 import tause_mcp.prompts.tenants
@@ -72,7 +74,7 @@ class House:
         self.usage = UsageMeter(self.database)
         self.limits = TenantLimits(self.directory)
         self.audit = ChainedTrail()
-        self.idempotency = StoredIdempotency(self.database)
+        self.idempotency = StoredIdempotency(self.database, ciphers())
         self.shared: dict[type[Any], Any] = {
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
@@ -144,9 +146,9 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(path: Path) -> AsyncIterator[House]:
-    """A house over a database file, made when absent."""
-    url = make_file(path)
+async def open_house(path: Path | str) -> AsyncIterator[House]:
+    """A house over a database file, made when absent, or over the database of a URL."""
+    url = make_file(path) if isinstance(path, Path) else path
     async with open_database(url) as database:
         house = House(database)
         await house.directory.ensure_root()
@@ -155,6 +157,8 @@ async def open_house(path: Path) -> AsyncIterator[House]:
 
 def rows_of(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """What someone with the file and no platform sees or does."""
+    if backends.on_servers():
+        return backends.rows_of(path, sql, *values)
     with closing(sqlite3.connect(path, timeout=10)) as connection:
         found = connection.execute(sql, values).fetchall()
         connection.commit()
@@ -162,8 +166,12 @@ def rows_of(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 
 
 def at_once(code: str, *arguments: object, count: int) -> list[str]:
-    """Run `code` in as many Python processes at once; what each printed. None may fail."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+    """Run `code` in as many Python processes at once; what each printed. None may fail.
+
+    A path among the arguments is told as the URL of its database.
+    """
+    given = [make_file(a) if isinstance(a, Path) else str(a) for a in arguments]
+    command = [sys.executable, "-c", code, *given]
     running = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(count)

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.support.backends import named
 from tests.support.forked import forking, zygote
 from tests.support.serving import environment, start
 from tests.torture.writers import DEATH, Keys, Lost, Objects, Resumed
@@ -101,7 +102,7 @@ def _intact(home: Path, copy: Path) -> None:
 
 async def _orphans(home: Path) -> int:
     """Files that nothing refers to once every planned removal, however far off, is carried out."""
-    settings = Settings.read({"TAUSE_HOME": str(home)})
+    settings = Settings.read(named(home))
     async with open_platform(settings, catalog=load([])) as platform:
         sweep = Sweep(platform.database, platform.backends["storage"])
         await sweep.empty(until=FOREVER)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tests.support.backends import named
 from tests.support.serving import serving
 
 from tause_mcp import log
@@ -29,7 +30,7 @@ about what is absent: with 400 samples of each, chance alone stays within 0.07."
 async def house(home: Path, url: str) -> AsyncIterator[tuple[Platform, httpx2.AsyncClient]]:
     """The home of a running server, opened here too, and a client of that server."""
     log.configure("error")
-    settings = Settings.read({"TAUSE_HOME": str(home)})
+    settings = Settings.read(named(home))
     async with (
         open_platform(settings, public_url=url) as platform,
         httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as http,

@@ -24,6 +24,10 @@ from tause_mcp.tenancy import ROLES, ROOT, Caller, Scopes, TenantId
 Plugin = Capability | EntryPoint
 Mode = Literal["auto", "legacy", "2026-07-28"]
 
+surroundings: Callable[[Path], Mapping[str, str]] = lambda home: {}  # noqa: E731  # a default to replace
+"""Settings of every house that does not state them, by its home: a suite that runs on other
+backends replaces it once, in its conftest."""
+
 
 @dataclass(frozen=True, slots=True)
 class House:
@@ -89,7 +93,8 @@ async def house(
     catalog: Catalog | None = None,
     **settings: str,
 ) -> AsyncIterator[House]:
-    """Open a house in the folder `home`: SQLite there, objects in memory.
+    """Open a house in the folder `home`: SQLite there, objects in memory, unless `surroundings`
+    or `settings` say otherwise.
 
     `plugins` are the capabilities (or entry points) that this house has beside the built-in ones:
     what happens to be installed is not loaded. `backends` are further ones, by
@@ -98,7 +103,8 @@ async def house(
     Raises:
         AssertionError: a plugin could not be taken.
     """
-    environ = {"TAUSE_HOME": str(home), "TAUSE_STORAGE_URL": "memory://", **settings}
+    environ = {"TAUSE_HOME": str(home), "TAUSE_STORAGE_URL": "memory://"}
+    environ |= {**surroundings(home), **settings}
     read = Settings.read(environ)
     if catalog is None:
         catalog = assembled(plugins, backends or {})

@@ -1,6 +1,7 @@
 """API keys: never more than their maker, shown once, ended at once."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -215,15 +216,12 @@ async def test_rows_exchanged_between_tenants_do_not_open(
 
 
 @pytest.fixture
-def swap(house: House, tmp_path: object) -> Callable[[str, str], object]:
-    import sqlite3
-    from contextlib import closing
-    from pathlib import Path
+def swap(house: House, tmp_path: Path) -> Callable[[str, str], object]:
+    from tests.support.tenants import rows_of
 
     def change(one: str, other: str) -> None:
-        assert isinstance(tmp_path, Path)
-        with closing(sqlite3.connect(tmp_path / "rows.db")) as rows, rows:
-            rows.execute("DELETE FROM api_keys WHERE tenant_id = ?", (other,))
-            rows.execute("UPDATE api_keys SET tenant_id = ? WHERE tenant_id = ?", (other, one))
+        path = tmp_path / "rows.db"
+        rows_of(path, "DELETE FROM api_keys WHERE tenant_id = ?", other)
+        rows_of(path, "UPDATE api_keys SET tenant_id = ? WHERE tenant_id = ?", other, one)
 
     return change

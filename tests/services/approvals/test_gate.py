@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.rows import make_file
 
 from tause_mcp import times
 from tause_mcp.capability import Consent, Tool
@@ -110,8 +111,8 @@ async def test_one_of_many_parallel_calls_in_several_processes_uses_it(
 ) -> None:
     await approved(house)
     async with (
-        open_database(f"sqlite:///{path}") as one,
-        open_database(f"sqlite:///{path}") as two,
+        open_database(make_file(path)) as one,
+        open_database(make_file(path)) as two,
     ):
         doors = [house, House(one), House(two)] * 8
         found = await asyncio.gather(*(d.settle() for d in doors), return_exceptions=True)
@@ -122,7 +123,7 @@ async def test_one_of_many_parallel_calls_in_several_processes_uses_it(
 
 
 async def test_parallel_first_calls_share_one_record(house: House, path: Path) -> None:
-    async with open_database(f"sqlite:///{path}") as one:
+    async with open_database(make_file(path)) as one:
         found = await asyncio.gather(*(h.settle() for h in [house, House(one)] * 6))
     assert len({f.id for f in found}) == 1
 

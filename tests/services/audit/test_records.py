@@ -47,7 +47,14 @@ TAMPERING = {
 }
 
 
-@pytest.mark.parametrize("how", TAMPERING)
+def _ways(*without: str) -> list[Any]:
+    """PostgreSQL's columns take no text for a number."""
+    loose = pytest.mark.embedded
+    ways = [how for how in TAMPERING if how not in without]
+    return [pytest.param(how, marks=loose) if "with a text" in how else how for how in ways]
+
+
+@pytest.mark.parametrize("how", _ways())
 async def test_whoever_changes_the_rows_is_found_out(kept: House, path: Path, how: str) -> None:
     sql, broken = TAMPERING[how]
     rows_of(path, sql)
@@ -56,7 +63,7 @@ async def test_whoever_changes_the_rows_is_found_out(kept: House, path: Path, ho
     assert told["problem"]
 
 
-@pytest.mark.parametrize("how", set(TAMPERING) - {"its head removed", "renumbered with a text"})
+@pytest.mark.parametrize("how", _ways("its head removed", "renumbered with a text"))
 async def test_an_export_of_changed_rows_does_not_verify(kept: House, path: Path, how: str) -> None:
     rows_of(path, TAMPERING[how][0])
     exported = await kept.call("audit_export", who("aa"))

@@ -120,7 +120,7 @@ from pathlib import Path
 from tests.support.tenants import open_house
 
 async def change():
-    async with open_house(Path(sys.argv[1])) as house:
+    async with open_house(sys.argv[1]) as house:
         if sys.argv[2] == "die":
             asyncio.get_running_loop().call_later(0.5, os._exit, 0)
             await asyncio.gather(*(house.change("aa", 10_000) for _ in range(8)))

@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from tests.support import s3
+from tests.support import backends, s3
 from tests.support.objects import World, opened_world
 from tests.support.rows import make_file
 
@@ -20,7 +20,7 @@ def s3_port() -> int:
     return s3.server().port
 
 
-@pytest.fixture(params=["file", "memory", "s3"])
+@pytest.fixture(params=["s3"] if backends.on_servers() else ["file", "memory", "s3"])
 def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A fresh place for blobs, of each kind."""
     if request.param == "file":

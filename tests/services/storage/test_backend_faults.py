@@ -17,7 +17,7 @@ import pytest
 from tause_mcp.errors import Misconfigured, Unavailable
 from tause_mcp.services.storage.backends import BlobGone, open_store
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.embedded]
 MIB = 1 << 20
 
 

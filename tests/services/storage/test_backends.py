@@ -9,7 +9,7 @@ import pytest
 
 from tause_mcp.services.storage.backends import BlobGone, ObjectStore
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.embedded]
 MIB = 1 << 20
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.support.objects import opened_world
+from tests.support.objects import opened_world, urls_of
 
 from tause_mcp.database import TENANT, Statement, TenantDatabase, metadata
 from tause_mcp.errors import Unavailable
@@ -25,12 +25,11 @@ ROOT = Path(__file__).parents[3]
 
 PUTTER = """
 import asyncio, sys
-from pathlib import Path
-from tests.support.objects import opened_world
+from tests.support.objects import opened_at
 from tause_mcp.errors import QuotaExceeded
 
-async def main(folder, name, limit, count, size):
-    async with opened_world(Path(folder)) as world:
+async def main(rows, objects, name, limit, count, size):
+    async with opened_at(rows, objects) as world:
         storage, kept = world.storage(limit=int(limit)), 0
         for n in range(int(count)):
             try:
@@ -45,11 +44,10 @@ asyncio.run(main(*sys.argv[1:]))
 
 REPLACER = """
 import asyncio, hashlib, sys
-from pathlib import Path
-from tests.support.objects import opened_world
+from tests.support.objects import opened_at
 
-async def main(folder):
-    async with opened_world(Path(folder)) as world:
+async def main(rows, objects):
+    async with opened_at(rows, objects) as world:
         storage, n = world.storage(), 0
         while True:
             n += 1
@@ -78,7 +76,7 @@ async def test_a_quota_holds_exactly_under_writers_of_several_processes(
     async with opened_world(tmp_path / "w"):
         pass
     limit = 25 * size + size // 2
-    writers = [spawn(PUTTER, tmp_path / "w", name, limit, 20, size) for name in "ab"]
+    writers = [spawn(PUTTER, *urls_of(tmp_path / "w"), name, limit, 20, size) for name in "ab"]
     kept = [int(writer.communicate(timeout=60)[0]) for writer in writers]
     assert sum(kept) == 25
     async with opened_world(tmp_path / "w") as world:
@@ -94,7 +92,7 @@ async def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_no_orphan(
     async with opened_world(tmp_path / "w"):
         pass
     for round_number in range(2):
-        writer = spawn(REPLACER, tmp_path / "w")
+        writer = spawn(REPLACER, *urls_of(tmp_path / "w"))
         assert writer.stdout is not None
         acknowledged = writer.stdout.readline()
         time.sleep(0.05 + 0.15 * round_number)
@@ -140,6 +138,7 @@ async def test_death_between_the_blob_and_the_row_keeps_the_old_object(
     assert await (await storage.open("k")).whole() == b"old" * 10_000
 
 
+@pytest.mark.embedded
 async def test_a_full_disk_keeps_the_old_object_and_recovers(
     disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -217,10 +218,16 @@ def _fill(path: Path, names: tuple[str, ...]) -> None:
             if _count(path, table.name, [name]):
                 continue
             needed = [c for c in table.columns if not c.nullable]
-            values = [name if c.name == "tenant_id" else f"{table.name}1" for c in needed]
+            values = [name if c.name == "tenant_id" else _some(c) for c in needed]
             columns = ", ".join(f'"{c.name}"' for c in needed)
             marks = ", ".join("?" for _ in needed)
             rows_of(path, f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})', *values)
+
+
+def _some(column: Any) -> Any:
+    """A value of the column's own type."""
+    made = {int: 1, bool: True, float: 1.0, bytes: b"1", dict: "{}", list: "[]"}
+    return made.get(column.type.python_type, f"{column.table.name}1")
 
 
 def _count(path: Path, table: str, names: list[str] | tuple[str, ...]) -> int:
@@ -343,7 +350,7 @@ from tause_mcp.database import open_database
 from tause_mcp.services.tenants import TenantDirectory
 
 async def start():
-    async with open_database(f"sqlite:///{sys.argv[1]}") as database:
+    async with open_database(sys.argv[1]) as database:
         directory = TenantDirectory(database)
         await directory.ensure_root()
         await directory.require_active("default")

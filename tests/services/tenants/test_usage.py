@@ -29,7 +29,7 @@ async def test_a_flush_that_fails_loses_nothing(house: House, path: Path) -> Non
     await house.grow("aa")
 
     class Down:
-        async def write(self, *_: Any) -> None:
+        async def write(self, *_: Any, **__: Any) -> None:
             raise Unavailable("down")
 
     meter = UsageMeter(house.database)
@@ -93,7 +93,7 @@ from tause_mcp.database import open_database
 from tause_mcp.services.tenants import UsageMeter
 
 async def count():
-    async with open_database(f"sqlite:///{sys.argv[1]}") as database:
+    async with open_database(sys.argv[1]) as database:
         meter = UsageMeter(database, clock=lambda: 3600.0)
         for _ in range(20):
             meter.count("default", SimpleNamespace(capability="x"), 0.001, True, 1)

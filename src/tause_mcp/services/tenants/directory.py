@@ -159,7 +159,7 @@ class TenantDirectory:
                 await tx.all(tables.LINE_VALUES, child=tenant),
             )
 
-        rows, limits, values = await self.database.read(None, work)
+        rows, limits, values = await self.database.read(None, work, house=True)
         line = _line(rows, limits, values)
         if not line.present:
             self._known.pop(tenant, None)
@@ -171,7 +171,7 @@ class TenantDirectory:
     ) -> list[tuple[Any, ...]]:
         """Rows of `top` and its descendants in the order of their ids."""
         told = {"top": top, "after": after, "count": count, "parent": parent, "status": status}
-        return await self.database.read(None, lambda tx: tx.all(tables.SUBTREE, **told))
+        return await self.database.read(None, lambda tx: tx.all(tables.SUBTREE, **told), house=True)
 
     async def row(self, tenant: TenantId) -> tuple[tuple[Any, ...], int]:
         """One tenant's row and how many children it has.
@@ -186,16 +186,17 @@ class TenantDirectory:
                 await tx.first(tables.CHILDREN, child=tenant),
             )
 
-        found, children = await self.database.read(None, work)
+        found, children = await self.database.read(None, work, house=True)
         if found is None:
             raise no_such_tenant()
         return found, children[0]
 
     async def ensure_root(self) -> None:
         """Make the installation's own tenant when it is absent; any number may race."""
-        if await self.database.first(None, tables.ONE, child=ROOT) is None:
+        root = TenantDatabase(self.database, ROOT)
+        if await root.first(tables.ONE, child=ROOT) is None:
             fresh = {"parent": None, "named": "Default", "plan": None, "now": times.now()}
-            await self.database.write(None, lambda tx: tx.run(tables.INSERT, child=ROOT, **fresh))
+            await root.write(lambda tx: tx.run(tables.INSERT, child=ROOT, **fresh))
 
     async def remove(self, tenant: TenantId) -> None:
         """Remove all remains of a tenant that is marked deleted, or that never was.
@@ -210,7 +211,9 @@ class TenantDirectory:
 
     async def finish_deletions(self) -> None:
         """Go on with deletions that a crash or an outage interrupted."""
-        for (tenant,) in await self.database.read(None, lambda tx: tx.all(tables.LEAVING)):
+        for (tenant,) in await self.database.read(
+            None, lambda tx: tx.all(tables.LEAVING), house=True
+        ):
             try:
                 await self.remove(TenantId(tenant))
             except Exception as error:  # whatever holds it up: the others go on

@@ -108,13 +108,13 @@ class Tenants:
             for limit, amount in limits.items():
                 await tx.run(tables.PUT_LIMIT, child=child, of_name=limit, of_amount=amount)
 
-        await self._database.write(work)
+        await self._database.write(work, house=True)
         return (await self.get(child))[0]
 
     async def _clear(self, child: TenantId) -> None:
         """Leave nothing of a former tenant of this id; a living one is left alone."""
         database = self._directory.database
-        row = await database.first(None, tables.IS_LEAVING, tenant=child)
+        row = await TenantDatabase(database, child).first(tables.IS_LEAVING)
         if row is None:
             await purge(database, child)
         elif row[0] == tables.DELETED:
@@ -132,7 +132,7 @@ class Tenants:
             self._require_above(target)
         _check_plan_name(changes.plan)
         stored = changes.checked(line)
-        await self._database.write(lambda tx: store(tx, target, stored))
+        await self._database.write(lambda tx: store(tx, target, stored), house=True)
         self._directory.forget(target)
         for row in await self._directory.below(target):
             self._announce.configured(TenantId(row[0]))
@@ -169,7 +169,7 @@ class Tenants:
         async def work(tx: Transaction) -> int:
             return await tx.run(tables.SET_STATE, child=target, now=times.now(), **state)
 
-        await self._database.write(work)
+        await self._database.write(work, house=True)
         self._directory.forget(target)
         self._announce.closed(target)
         return (await self.get(target))[0]
@@ -196,7 +196,7 @@ class Tenants:
             if row is not None and row[0]:
                 raise Conflict("the tenant has tenants below it: delete those first")
 
-        await self._database.write(work)
+        await self._database.write(work, house=True)
         self._announce.deleted(target)
         try:
             await self._directory.remove(target)
