@@ -28,7 +28,7 @@ from tause_mcp.services.approvals import ApprovalGate, Approvals, Means, Record,
 from tause_mcp.services.audit import ChainedTrail
 from tause_mcp.services.catalog.search import Entry, Index
 from tause_mcp.services.storage import Storage
-from tause_mcp.services.tenants import TenantDirectory, UsageMeter
+from tause_mcp.services.tenants import Connections, TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
 
@@ -88,6 +88,7 @@ class Platform:
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
             TenantLimits: limits,
+            Connections: Connections(self.directory),
         }
         self.directory.farewells.append(self.keys.destroy)  # before anything that may have to wait
         for capability in self.catalog.capabilities:
@@ -260,7 +261,7 @@ async def _assembled(
 ) -> Platform:
     home = settings.at_home("")
     url = (settings.public_url or public_url or last_served(settings)).rstrip("/")
-    directory = TenantDirectory(database)
+    directory = TenantDirectory(database, settings.environment)
     identities = StoredIdentities(database, directory)
     return Platform(
         settings=settings,
@@ -271,7 +272,7 @@ async def _assembled(
         events=EventBus(),
         directory=directory,
         usage=UsageMeter(database),
-        audit=ChainedTrail(),
+        audit=ChainedTrail(database.dialect),
         identities=identities,
         keys=TenantKeys(database, await open_masters(settings, database), directory.created),
         public_url=url,
