@@ -273,6 +273,8 @@ class Tool:
     """The result has no fixed shape, or may be stored and previewed when over 24 KiB."""
     everyone: bool = False
     """Whoever is identified may call it, whatever it holds: it tells only of the caller itself."""
+    carries_limit: bool = False
+    """A reading tool that takes the tenant's rate in its own question to the shared state."""
     forwards: bool = False
     """It runs another tool through the pipeline: consent, idempotency and audit are the target's."""
     since: str = "2024-11-05"
@@ -377,6 +379,8 @@ class Capability:
     services: Mapping[type[Any], Callable[[Binding], Any]]
     modules: tuple[ModuleType, ...]
     backends: Backends | None = None
+    keeps: Callable[[Any], Any] | None = None
+    """From the `SharedState` to this capability's backend: what it keeps has no URL of its own."""
     background: Callable[[Any], Awaitable[None]] | None = None
     """Work that runs beside the server: `await background(platform)` until cancelled."""
     on_delete: Callable[[Any, TenantId], Awaitable[None]] | None = None

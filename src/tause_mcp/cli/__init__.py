@@ -15,6 +15,7 @@ COMMANDS = {
     "migrate": "care:migrate",
     "doctor": "care:doctor",
     "audit": "care:audit",
+    "prove": "prove:prove",
     "tenants": "admin:tenants",
     "keys": "admin:keys",
     "tokens": "admin:tokens",

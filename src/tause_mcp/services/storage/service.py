@@ -279,6 +279,12 @@ class Storage:
         preview = text[:PREVIEW].decode(errors="ignore")
         return {"preview": preview, "key": key, "size": stored.size, "url": self._link(key)}
 
+    async def keep_file(self, key: str, body: Body, content_type: str) -> dict[str, Any]:
+        """Keep a file that a tool made: `{key, size, sha256, url}`; the link holds for an hour."""
+        stored = await self.put(key, body, content_type=content_type)
+        told = {"key": key, "size": stored.size, "sha256": stored.sha256}
+        return {**told, "url": self._link(key)}
+
     async def erase(self) -> int:
         """Remove everything of the tenant, for good; the number of objects that were there."""
 
