@@ -213,6 +213,11 @@ def _json(item: Any) -> bytes:
 Page = dict[str, Any]
 
 
+def always() -> str | None:
+    """Nothing is missing."""
+    return None
+
+
 # --- what a capability declares ---------------------------------------------------------------
 
 
@@ -393,6 +398,9 @@ class Capability:
         default_factory=dict
     )
     """limit name -> from the platform to such a gauge, for what is kept outside the rows."""
+    unconfigured: Callable[[], str | None] = always
+    """What this installation lacks for it, and what to do; None: nothing. While it lacks something
+    its tools are not listed; its services raise the same text as `Unconfigured`."""
 
     def declared(self, kind: type[T]) -> list[T]:
         """The values of one kind that its modules declare, in the order of the source."""

@@ -141,6 +141,7 @@ class RedisClient:
     ) -> None:
         asked = False
         while True:
+            _pass_on_cancellation()
             told = await pubsub.get_message(timeout=2 * SECONDS)
             if told is None:
                 if asked:

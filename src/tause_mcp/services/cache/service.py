@@ -77,10 +77,14 @@ class Cache:
 
 
 def _told(value: Any) -> bytes:
+    if value is None:
+        raise Invalid("value: null is no value: delete the key instead", field="value")
     try:
         told = orjson.dumps(value)
     except TypeError:
-        raise Invalid("value: holds text or a number that JSON cannot carry", field="value") from None
+        raise Invalid(
+            "value: holds text or a number that JSON cannot carry", field="value"
+        ) from None
     if len(told) > MAX_VALUE:
         raise TooLarge(f"a cached value has at most {MAX_VALUE} bytes as JSON", field="value")
     return told

@@ -40,9 +40,7 @@ _within = sa.and_(
 
 GET = Statement(sa.select(_e.value, _e.used_at).where(_mine, _e.key == _key, _alive))
 HELD = Statement(sa.select(_e.value, _e.size, _e.expires_at).where(_mine, _e.key == _key))
-PUT = upsert(
-    cache_entries, ("tenant_id", "key"), ("value", "size", "expires_at", "used_at")
-)
+PUT = upsert(cache_entries, ("tenant_id", "key"), ("value", "size", "expires_at", "used_at"))
 TOUCH = Statement(
     sa.update(cache_entries)
     .where(_mine, _e.key == _key)
@@ -51,9 +49,7 @@ TOUCH = Statement(
 DROP = Statement(sa.delete(cache_entries).where(_mine, _e.key == _key))
 ENDED = Statement(sa.select(sa.func.coalesce(sa.func.sum(_e.size), 0)).where(_ended))
 DROP_ENDED = Statement(sa.delete(cache_entries).where(_ended))
-OLDEST = Statement(
-    sa.select(_e.key, _e.size).where(_mine).order_by(_e.used_at, _e.key).limit(100)
-)
+OLDEST = Statement(sa.select(_e.key, _e.size).where(_mine).order_by(_e.used_at, _e.key).limit(100))
 WITHIN = Statement(
     sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(_e.size), 0)).where(_within)
 )

@@ -68,9 +68,7 @@ class RowStore:
             return None
         if now - row[1] > _FRESH:
             with suppress(TauseError):  # an older look at when it was used is all that is lost
-                await at.database.write(
-                    lambda tx: tx.run(tables.TOUCH, of_key=key, of_used_at=now)
-                )
+                await at.database.write(lambda tx: tx.run(tables.TOUCH, of_key=key, of_used_at=now))
         return str(row[0]).encode()
 
     async def _change(self, at: Place, work: Callable[[_Books], Awaitable[T]]) -> T:
