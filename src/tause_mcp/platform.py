@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ from tause_mcp.services.catalog.search import Entry, Index
 from tause_mcp.services.storage import Storage
 from tause_mcp.services.tenants import TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
+from tause_mcp.telemetry.counts import Counts
+from tause_mcp.telemetry.traces import wanted
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class Platform:
     keys: TenantKeys
     public_url: str
     local_paths: tuple[Path, ...] = ()
+    counts: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
         tools = self.catalog.tools.values()
@@ -106,6 +109,7 @@ class Platform:
             binder=self,
             deadline=self.settings.deadline,
             digest_key=self.seal.derive("digest"),
+            watch=self.counts,
         )
 
     # pipeline.Binder
@@ -275,6 +279,7 @@ async def _assembled(
         identities=identities,
         keys=TenantKeys(database, await open_masters(settings, database), directory.created),
         public_url=url,
+        counts=Counts(names_tenants=settings.trace_tenant and wanted()),
     )
 
 

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import click
@@ -18,6 +19,7 @@ from tause_mcp.errors import Misconfigured
 from tause_mcp.platform import Platform, open_platform
 from tause_mcp.server.identity import View
 from tause_mcp.settings import Settings
+from tause_mcp.telemetry.traces import tracing
 
 _CHILD = "_TAUSE_SERVING"
 """How a worker process learns what its parent was asked; not a setting."""
@@ -57,7 +59,8 @@ def _stdio(view: View, asked: dict[str, Any]) -> None:
             caller = await platform.local(asked["tenant"], asked["role"])
             protocol = cast(Protocol, asked["protocol"])
             serving = serve_stdio(platform, caller, view, protocol, stdout)
-            await (_while_key_holds(platform, serving) if settings.api_key else serving)
+            with tracing(platform.catalog.named):
+                await (_while_key_holds(platform, serving) if settings.api_key else serving)
 
     asyncio.run(whole())
 
@@ -99,7 +102,11 @@ def _http(asked: dict[str, Any]) -> None:
         raise Misconfigured("--transport sse keeps its sessions in one process: use --workers 1")
     key = asyncio.run(_prepared(settings, asked))
     _greet(asked["url"], key, asked["sse"])
-    _run(settings, asked)
+    if asked["workers"] == 1:
+        _run(settings, asked)
+        return
+    with TemporaryDirectory(prefix="tause-counts-") as counts:
+        _run(settings, {**asked, "counts": counts})
 
 
 def _shown_host(host: str) -> str:
@@ -170,7 +177,8 @@ def worker() -> Any:
     log.configure(settings.log_level)
     view = View(tuple(asked["toolsets"]) if asked["toolsets"] else None, asked["read_only"])
     stateless = asked["stateless"] or asked["workers"] > 1
-    serving = Serving(stateless=stateless, sse=asked["sse"], view=view)
+    counts = Path(asked["counts"]) if "counts" in asked else None
+    serving = Serving(stateless=stateless, sse=asked["sse"], view=view, counts=counts)
     return application(settings, serving, public_url=asked["url"], opened=_settled)
 
 

@@ -71,6 +71,7 @@ class Listening:
     def __init__(self, platform: Platform, identify: Identify) -> None:
         self._events = platform.events
         self._identify = identify
+        self._counts = platform.counts
         self._cap = platform.settings.max_streams
         self._tenants: dict[TenantId, ListenHandler] = {}
         self._sessions: WeakKeyDictionary[Any, dict[str, Callable[[], None]]] = WeakKeyDictionary()
@@ -87,10 +88,14 @@ class Listening:
             bus = _TenantBus(self._events, tenant)
             handler = self._tenants[tenant] = ListenHandler(bus, max_subscriptions=self._cap)
         result: SubscriptionsListenResult | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._watch, identity, handler, group.cancel_scope)
-            result = await handler(ctx, params)
-            group.cancel_scope.cancel()
+        self._counts.streams += 1
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._watch, identity, handler, group.cancel_scope)
+                result = await handler(ctx, params)
+                group.cancel_scope.cancel()
+        finally:
+            self._counts.streams -= 1
         return result or SubscriptionsListenResult()
 
     async def _watch(
