@@ -112,7 +112,10 @@ def test_head_is_the_newest_script() -> None:
 async def test_the_migrated_schema_is_the_one_in_the_code(place: Place) -> None:
     """Else a new installation and the statements would not fit."""
     import tause_mcp.platform  # noqa: F401  # imports every table of the house
+    from tause_mcp.catalog import built_in
     from tause_mcp.database import metadata
+
+    built_in()
 
     await migrated(place.settings)
     url = place.settings.database_url
@@ -144,7 +147,10 @@ def _compared(connection: sa.Connection, metadata: sa.MetaData) -> list[object]:
 
 def test_every_table_of_a_tenant_has_the_tenant_first_in_its_key() -> None:
     import tause_mcp.platform  # noqa: F401  # imports every table of the house
+    from tause_mcp.catalog import built_in
     from tause_mcp.database import metadata
+
+    built_in()
 
     for table in metadata.tables.values():
         if "tenant_id" in table.columns:
@@ -198,9 +204,10 @@ def of_file(path):
     return found
 
 async def of_server(url):
-    found = await revision[1](url)
-    meet()
-    return found
+    try:
+        return await revision[1](url)
+    finally:  # also where the role is still to be made
+        meet()
 
 migrations._revision_of_file, server.revision = of_file, of_server
 asyncio.run(migrations.migrated(Settings.read()))

@@ -12,8 +12,10 @@ SCHEMA = "public"
 
 COMMANDS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 """What is granted on a table that `GRANTS` does not name. Never TRUNCATE, REFERENCES, TRIGGER."""
-GRANTS: dict[str, tuple[str, ...]] = {"alembic_version": ("SELECT",)}
-"""Table -> what the application's role may do to it."""
+_READ_ONLY = ("alembic_version", "audit", "audit_heads", "audit_checkpoints")
+GRANTS: dict[str, tuple[str, ...]] = dict.fromkeys(_READ_ONLY, ("SELECT",))
+"""Table -> what the application's role may do to it. The audit chain it writes through functions
+of its owner (`migrations.audit_sql`)."""
 
 BOUND = "(tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text))"
 """The row is of the transaction's tenant; without one, of nobody. As the server spells it."""
@@ -33,6 +35,7 @@ HOUSE: dict[str, Opening] = {
     "tenants": Opening(("SELECT", "INSERT", "UPDATE")),
     "tenant_values": Opening(COMMANDS),
     "tenant_limits": Opening(COMMANDS),
+    "tenant_changes": Opening(("SELECT", "INSERT", "DELETE")),
     "assignments": Opening(("SELECT",)),
     "roles": Opening(("SELECT",)),
     "usage": Opening(("SELECT", "INSERT", "UPDATE")),

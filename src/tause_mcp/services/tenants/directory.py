@@ -48,6 +48,8 @@ class Line:
     created_at: int
     limits: tuple[Mapping[str, int], ...]
     values: tuple[Mapping[str, Value], ...]
+    general: tuple[Mapping[str, Value], ...]
+    """What holds in every environment, where `values` has one for this environment alone."""
 
     @property
     def active(self) -> bool:
@@ -63,8 +65,12 @@ class TenantDirectory:
     """`pipeline.Tenants`. Its reads are the house's own: callers prove their reach first."""
 
     database: Database
+    environment: str = ""
+    """Which values of one environment count here."""
     farewells: list[Farewell] = field(default_factory=list)
     gauges: dict[str, Gauge] = field(default_factory=dict)
+    announce: Callable[[TenantId], None] = lambda _: None
+    """Tells the other processes that a tenant changed."""
     _known: dict[TenantId, Standing] = field(default_factory=dict)
 
     async def require_active(self, tenant: TenantId) -> None:
@@ -112,7 +118,15 @@ class TenantDirectory:
         return known
 
     def forget(self, tenant: TenantId) -> None:
-        """Read anew what stands about a tenant and everyone below it."""
+        """Read anew, in every process, what stands about a tenant and everyone below it."""
+        self.drop(tenant)
+        self.announce(tenant)
+
+    def drop(self, tenant: TenantId | None) -> None:
+        """The same in this process alone; None: of every tenant."""
+        if tenant is None:
+            self._known.clear()
+            return
         for known in [t for t, s in self._known.items() if tenant in s.line]:
             del self._known[known]
 
@@ -138,25 +152,26 @@ class TenantDirectory:
         known = self._known.get(tenant) or await self._stand(tenant)
         return known.line[1:]
 
-    async def reach(self, top: TenantId, tenant: TenantId) -> Line:
+    async def reach(self, top: TenantId, tenant: TenantId, environment: str = "") -> Line:
         """The line of `tenant`, which is `top` or stands below it.
 
         Raises:
             NotFound: absent, deleted or elsewhere in the tree: all alike.
         """
-        line = await self.line(tenant)
+        line = await self.line(tenant, environment)
         if top not in line.ids:
             raise no_such_tenant()
         return line
 
-    async def line(self, tenant: TenantId) -> Line:
-        """What is stored along a tenant's line."""
+    async def line(self, tenant: TenantId, environment: str = "") -> Line:
+        """What is stored along a tenant's line, in this environment or the one named."""
+        named = environment or self.environment
 
         async def work(tx: Transaction) -> tuple[list[Any], list[Any], list[Any]]:
             return (
                 await tx.all(tables.LINEAGE, child=tenant),
                 await tx.all(tables.LINE_LIMITS, child=tenant),
-                await tx.all(tables.LINE_VALUES, child=tenant),
+                await tx.all(tables.LINE_VALUES, child=tenant, environment=named),
             )
 
         rows, limits, values = await self.database.read(None, work, house=True)
@@ -172,6 +187,13 @@ class TenantDirectory:
         """Rows of `top` and its descendants in the order of their ids."""
         told = {"top": top, "after": after, "count": count, "parent": parent, "status": status}
         return await self.database.read(None, lambda tx: tx.all(tables.SUBTREE, **told), house=True)
+
+    async def descendants(self, top: TenantId) -> int:
+        """How many tenants stand below one."""
+        found = await self.database.read(
+            None, lambda tx: tx.first(tables.DESCENDANTS, top=top), house=True
+        )
+        return int(found[0]) if found else 0
 
     async def row(self, tenant: TenantId) -> tuple[tuple[Any, ...], int]:
         """One tenant's row and how many children it has.
@@ -223,9 +245,12 @@ class TenantDirectory:
 def _line(rows: list[Any], limits: list[Any], values: list[Any]) -> Line:
     own_limits: list[dict[str, int]] = [{} for _ in rows]
     own_values: list[dict[str, Value]] = [{} for _ in rows]
+    general: list[dict[str, Value]] = [{} for _ in rows]
     for depth, name, amount in limits:
         own_limits[depth][name] = amount
     for depth, key, *stored in values:
+        if (everywhere := own_values[depth].get(key)) is not None:
+            general[depth][key] = everywhere
         own_values[depth][key] = value_of(*stored)
     return Line(
         ids=tuple(TenantId(row[0]) for row in rows),
@@ -234,4 +259,5 @@ def _line(rows: list[Any], limits: list[Any], values: list[Any]) -> Line:
         created_at=rows[0][4] if rows else 0,
         limits=tuple(own_limits),
         values=tuple(own_values),
+        general=tuple(general),
     )

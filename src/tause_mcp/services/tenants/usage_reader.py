@@ -67,8 +67,11 @@ class UsageReader:
 
     async def _left(self, tenant: TenantId, name: str, limit: int) -> LimitLeft:
         if name == CALLS:
-            left = self._rates.left(tenant)
+            left = await self._rates.left(tenant)
             return LimitLeft(name, limit, None if left is None else limit - left, left)
+        if name == "tenants":
+            below = await self._directory.descendants(tenant)
+            return LimitLeft(name, limit, below, max(limit - below, 0))
         gauge = self._directory.gauges.get(name)
         if gauge is None:
             return LimitLeft(name, limit, None, None)
