@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _log = log.get("platform")
 _STATEMENT_SECONDS = 30.0
+_CHECK_SECONDS = 2.0
 
 
 class _Credentials:
@@ -229,19 +230,22 @@ class Platform:
         return Approvals(database, partial(self.keys.cipher, database.tenant))
 
     async def ready(self) -> list[str]:
-        """What is failing now; empty when this process can serve."""
-        failing = []
+        """What is failing now; empty when this process can serve. All are asked at once."""
         parts = {"database": self.database, **self.backends, "cache": self.shared_state}
-        for name, part in parts.items():
-            check = getattr(part, "check", None)
-            try:
-                async with asyncio.timeout(2):
-                    if check is not None:
-                        await check()
-            except Exception as error:  # any failure of a part is the same news
-                _log.warning("not_ready", part=name, error=type(error).__name__)
-                failing.append(name)
-        return failing
+        fine = await asyncio.gather(*(_answers(name, part) for name, part in parts.items()))
+        return [name for name, good in zip(parts, fine, strict=True) if not good]
+
+
+async def _answers(name: str, part: Any) -> bool:
+    check = getattr(part, "check", None)
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            if check is not None:
+                await check()
+    except Exception as error:  # any failure of a part is the same news
+        _log.warning("not_ready", part=name, error=type(error).__name__)
+        return False
+    return True
 
 
 @asynccontextmanager
