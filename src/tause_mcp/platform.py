@@ -33,6 +33,8 @@ from tause_mcp.services.storage import Storage
 from tause_mcp.services.tenants import Connections, TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
 from tause_mcp.shared import SharedState, open_shared_state
+from tause_mcp.telemetry.counts import Counts
+from tause_mcp.telemetry.traces import wanted
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class Platform:
     keys: TenantKeys
     public_url: str
     local_paths: tuple[Path, ...] = ()
+    counts: Counts = field(default_factory=Counts)
     house_secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """What replicas share instead of files of the home, by the files' names."""
 
@@ -124,6 +127,7 @@ class Platform:
             binder=self,
             deadline=self.settings.deadline,
             digest_key=self.seal.derive("digest"),
+            watch=self.counts,
         )
 
     def _forget_logins(self) -> None:
@@ -318,6 +322,7 @@ async def _assembled(
         identities=identities,
         keys=TenantKeys(database, masters, directory.created),
         public_url=url,
+        counts=Counts(names_tenants=settings.trace_tenant and wanted()),
         house_secrets=shared,
     )
 
