@@ -134,6 +134,7 @@ async def test_nothing_that_a_tenant_keeps_is_anywhere_in_plain(
         await call("secrets_rotate", name="a", value=canary())
         await call("secrets_put", name="gone", value=canary())
         await call("secrets_delete", name="gone")
+        await documents(call, canary(), canary())
         asked = await call("access_create_key", role="admin", name=canary()[:60])
         assert asked["status"] == "approval_required"
         kept = await call("storage_get", key=NAME)
@@ -143,6 +144,22 @@ async def test_nothing_that_a_tenant_keeps_is_anywhere_in_plain(
     served.stop()
     assert found(place, canaries) == []
     assert served.log.stat().st_size
+
+
+async def documents(call: Callable, first: str, second: str) -> None:
+    """A document with an encrypted field, and its change."""
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "note": {"type": "string", "encrypted": True}},
+    }
+    await call("database_create_collection", name="people", schema=schema)
+    made = await call(
+        "database_insert", collection="people", document={"name": "ana", "note": first}
+    )
+    changed = await call(
+        "database_update", collection="people", id=made["id"], changes={"note": second}
+    )
+    assert changed["data"]["note"] == second
 
 
 async def uploaded(call: Callable, whole: str, half: str) -> None:
