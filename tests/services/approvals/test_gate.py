@@ -6,16 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from tests.support.rows import make_file
 
 from tause_mcp import times
 from tause_mcp.capability import Consent, Tool
-from tause_mcp.database import Statement, TenantDatabase, open_database
-from tause_mcp.errors import Conflict, Forbidden, NotFound, Unavailable
+from tause_mcp.database import TenantDatabase, open_database
+from tause_mcp.errors import Conflict, Forbidden, NotFound
 from tause_mcp.operation import compile_operation
 from tause_mcp.pipeline import Approval, AskPerson
-from tause_mcp.services.approvals.tables import approvals
 from tause_mcp.tenancy import TenantId
 
 from .conftest import AB, PAY, A, House, caller, payments_create
@@ -373,29 +371,3 @@ async def test_the_page_records_who_answered(house: House) -> None:
         pending.id, True, caller(A, "key:ana", "approvals:admin"), "page"
     )
     assert (done.status, done.answered_by, done.means) == ("approved", "key:ana", "page")
-
-
-# --- what is kept -----------------------------------------------------------------------------
-
-
-async def test_what_is_asked_is_kept_sealed_and_opens_in_its_own_record_only(
-    house: House,
-) -> None:
-    first = await house.settle(consent=Consent("Pay canary-1b7e"))
-    second = await house.settle(arguments={"order": "o2"}, consent=Consent("Pay nobody"))
-    shown = sa.select(approvals.c.summary, approvals.c.sealed).where(approvals.c.id == first.id)
-    mine = TenantDatabase(house.database, A)
-    row = await mine.first(Statement(shown))
-    assert row is not None and row[0] == "" and b"canary" not in bytes(row[1])
-    assert (await house.of().get(first.id)).summary == "Pay canary-1b7e"
-    moved = sa.update(approvals).where(approvals.c.id == second.id).values(sealed=bytes(row[1]))
-    await mine.write(lambda tx: tx.run(Statement(moved)))
-    with pytest.raises(Unavailable):
-        await house.of().get(second.id)
-
-
-async def test_a_record_that_an_older_release_kept_in_plain_is_shown(house: House) -> None:
-    pending = await house.settle()
-    old = sa.update(approvals).values(summary="Charge o1", sealed=None)
-    await TenantDatabase(house.database, A).write(lambda tx: tx.run(Statement(old)))
-    assert (await house.of().get(pending.id)).summary == "Charge o1"
