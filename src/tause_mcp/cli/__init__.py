@@ -20,6 +20,7 @@ COMMANDS = {
     "keys": "admin:keys",
     "tokens": "admin:tokens",
     "secrets": "secrets:secrets",
+    "storage": "storage:storage",
     "tools": "calls:tools",
     "approvals": "calls:approvals",
 }
