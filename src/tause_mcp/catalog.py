@@ -18,6 +18,7 @@ BUILT_IN = (
     "access",
     "approvals",
     "storage",
+    "database",
     "dataframes",
     "secrets",
     "audit",
@@ -84,6 +85,11 @@ class Catalog:
     @cached_property
     def routes(self) -> tuple[Route, ...]:
         return tuple(r for c in self.capabilities for r in c.declared(Route))
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The names of everything that a message can name."""
+        return frozenset({*self.tools, *self.prompts})
 
     @cached_property
     def toolsets(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ COMMANDS = {
     "tenants": "admin:tenants",
     "keys": "admin:keys",
     "tokens": "admin:tokens",
+    "encryption": "encryption:encryption",
     "secrets": "secrets:secrets",
     "storage": "storage:storage",
     "tools": "calls:tools",

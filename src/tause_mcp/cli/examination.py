@@ -50,7 +50,7 @@ def _disk(home: Path) -> Finding:
 
 def _secrets(home: Path) -> list[Finding]:
     found = []
-    for name in ("key", "secret", "pepper", "signing.pem"):
+    for name in ("key", "master.key", "secret", "pepper", "signing.pem"):
         path = home / name
         if path.exists():
             mode = path.stat().st_mode & 0o777

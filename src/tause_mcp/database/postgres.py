@@ -19,6 +19,7 @@ from tause_mcp.database.engine import DEFAULT_OPTIONS, Options, Row, Work
 from tause_mcp.database.pool import Pool
 from tause_mcp.database.statements import Compiled, Statement
 from tause_mcp.errors import Invalid, Unavailable
+from tause_mcp.tally import failed
 from tause_mcp.tenancy import TenantId
 
 T = TypeVar("T")
@@ -59,12 +60,14 @@ def dsn_of(url: str) -> str:
 
 
 def unavailable(error: BaseException) -> Unavailable:
+    failed("database")
     _log.error("database_error", error=type(error).__name__)
     return Unavailable("the database is unavailable: nothing was changed", retry_after=1.0)
 
 
 def unknown(error: BaseException) -> Unavailable:
     """The connection was lost while the commit was on its way."""
+    failed("database")
     _log.error("database_lost_in_commit", error=type(error).__name__)
     return Unavailable(
         "the database was lost during the commit: read whether the change was made, then try again",

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from anyio import to_thread
 
-from tause_mcp import log
+from tause_mcp import log, tally
 from tause_mcp.errors import Misconfigured, Unavailable
 from tause_mcp.services.storage.backends import Blob, BlobGone, Body, named
 from tause_mcp.services.storage.backends._feed import Feed
@@ -72,6 +72,7 @@ def _refused(failed: BaseException) -> Unavailable:
     status, code = _STATUS.search(text), _CODE.search(text)
     number = int(status[1]) if status else 0
     kind = type(failed).__name__
+    tally.failed("storage")
     _log.warning("object store failed", error=kind, status=number, code=code[1] if code else "")
     if number in (401, 403):
         return Unavailable(_DENIED)

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from anyio import CapacityLimiter, to_thread
 
-from tause_mcp import log
+from tause_mcp import log, tally
 from tause_mcp.errors import Misconfigured, Unavailable
 from tause_mcp.services.storage.backends import Blob, BlobGone, Body, named
 
@@ -43,6 +43,7 @@ def _told() -> Iterator[None]:
         raise BlobGone("the bytes of this object are gone") from None
     except OSError as failed:
         name = errno.errorcode.get(failed.errno or 0, "unknown")
+        tally.failed("storage")
         _log.warning("object store failed", error=name)
         text = _TEXTS.get(failed.errno or 0, "the object store failed: try again")
         raise Unavailable(text) from None
