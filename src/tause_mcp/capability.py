@@ -210,11 +210,6 @@ def _json(item: Any) -> bytes:
 Page = dict[str, Any]
 
 
-def always() -> str | None:
-    """Nothing is missing."""
-    return None
-
-
 # --- what a capability declares ---------------------------------------------------------------
 
 
@@ -391,7 +386,7 @@ class Capability:
     It runs before the rows go, and again after a crash: it must be able to."""
     gauges: Mapping[str, Callable[[TenantDatabase], Awaitable[int]]] = field(default_factory=dict)
     """limit name -> how much of it a tenant uses now, for `tenants_get_usage`."""
-    unconfigured: Callable[[], str | None] = always
+    unconfigured: Callable[[], str | None] = lambda: None
     """What this installation lacks for it, and what to do; None: nothing. While it lacks something
     its tools are not listed; its services raise the same text as `Unconfigured`."""
 
