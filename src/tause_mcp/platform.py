@@ -101,17 +101,17 @@ class Platform:
             self.events,
             forget_logins=self._forget_logins,
             forget_tenant=self.directory.drop,
-            bury=self.usage.forget,
+            bury=self._bury,
         )
         self.directory.announce = self.news.tenant_changed
-        self.directory.farewells.append(self._leave)
+        # the keys before anything that may have to wait
+        self.directory.farewells += [self.keys.destroy, self._leave]
         self.shared: Mapping[type[Any], Any] = {
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
             TenantLimits: limits,
             Connections: Connections(self.directory),
         }
-        self.directory.farewells.append(self.keys.destroy)  # before anything that may have to wait
         for capability in self.catalog.capabilities:
             self.directory.gauges.update(capability.gauges)
             if capability.on_delete is not None:
@@ -134,6 +134,11 @@ class Platform:
     def _forget_logins(self) -> None:
         if "verifier" in vars(self):  # what was never opened remembers nobody
             self.verifier.forget()
+
+    def _bury(self, tenant: TenantId) -> None:
+        """Drop what this process remembers of a deleted tenant."""
+        self.usage.forget(tenant)
+        self.keys.forget(tenant)
 
     async def _leave(self, tenant: TenantId) -> None:
         """A deleted tenant's part of what the processes share and remember."""
