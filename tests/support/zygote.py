@@ -12,6 +12,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
+sys.path.pop(0)  # this folder: its modules are named after what they start (`redis`)
+
 IMPORTED = (
     "tause_mcp.cli.serve",
     "tause_mcp.server.app",
