@@ -81,15 +81,12 @@ class Cipher(Protocol):
 
     def open(self, place: str, sealed: bytes) -> bytes:
         """The plain bytes; `Unavailable` when they are not what was sealed at this place."""
-        ...
 
 
 class Ciphers(Protocol):
-    """Where a tenant's cipher comes from."""
+    """Where a tenant's cipher comes from: `NotFound` when there is no such tenant."""
 
-    async def cipher(self, tenant: TenantId) -> Cipher:
-        """`NotFound` when there is no such tenant. Await it before a transaction."""
-        ...
+    async def cipher(self, tenant: TenantId) -> Cipher: ...
 
 
 class Binding(Protocol):
