@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from tause_mcp.errors import Invalid, TooLarge
 from tause_mcp.services.database.documents import Document
@@ -41,7 +41,7 @@ def metrics_of(names: Sequence[str]) -> tuple[Metric, ...]:
                 field="metrics",
             )
         named = check_field(path, "metrics") if path else None
-        told.append(Metric(name, cast(Function, function), named))
+        told.append(Metric(name, function, named))
     if len(told) > MAX_METRICS:
         raise Invalid(f"metrics: at most {MAX_METRICS}", field="metrics")
     return tuple(told)
@@ -60,7 +60,7 @@ class _Figure:
 
     def add(self, document: Document) -> None:
         path, function = self._metric.path, self._metric.function
-        value = document.value(path) if path else None
+        value: Any = document.value(path) if path else None
         if value is ABSENT or (path and value is None):
             return
         self._count += 1
