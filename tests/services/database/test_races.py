@@ -203,7 +203,7 @@ async def test_a_migration_that_is_killed_leaves_all_as_it_was(home: House) -> N
             for n in range(100)
         ]
         await call(home, "transact", operations=operations)
-    for delay in (0.0, 0.01, 0.03):
+    for delay in (0.0, 0.02):
         steps = [{"op": "rename", "field": "t", "to": "u"}]
         back = [{"op": "rename", "field": "u", "to": "t"}]
         calls = [{"collection": "things", "steps": one} for one in (steps, back) * 20]
