@@ -198,6 +198,18 @@ async def test_who_knows_an_old_definition_writes_by_the_new_one(home: House) ->
     assert found["total"] == 1
 
 
+async def test_what_was_refused_is_taken_once_another_process_allows_it(home: House) -> None:
+    await call(home, "create_collection", name="things", schema={"required": ["n"]})
+    tenant = home.caller("ta").tenant
+    before = REMEMBERED.get(tenant, "things") or await REMEMBERED.read(
+        home.platform.database_of(tenant), "things"
+    )
+    await call(home, "migrate", collection="things", schema={})
+    REMEMBERED.keep(tenant, before)
+    await call(home, "insert", collection="things", document={})
+    assert await count(home) == 1
+
+
 async def test_a_migration_that_is_killed_leaves_all_as_it_was(home: House) -> None:
     await call(home, "create_collection", name="things", indexes=["n"])
     for start in range(0, 600, 100):

@@ -12,7 +12,7 @@ import orjson
 
 from tause_mcp.capability import Cipher
 from tause_mcp.database import TenantDatabase, Transaction
-from tause_mcp.errors import Conflict, Invalid, QuotaExceeded, Unavailable
+from tause_mcp.errors import Conflict, Invalid, QuotaExceeded, TauseError, Unavailable
 from tause_mcp.services.database import tables
 from tause_mcp.services.database.aggregates import Groups, metrics_of
 from tause_mcp.services.database.conditions import conditions_of, orders_of
@@ -349,6 +349,12 @@ class Collections:
             try:
                 return await attempt(definition, cipher)
             except (Stale, SealedUnexpectedly):
+                known = None
+            except TauseError:
+                # what is remembered may refuse what the collection takes by now
+                fresh = await REMEMBERED.read(self.database, collection) if known else definition
+                if fresh.stamp == definition.stamp:
+                    raise
                 known = None
         raise busy()
 
