@@ -1,7 +1,7 @@
 """The open house: settings, backends and services of one process, and the pipeline over them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tause_mcp import log, urls
 from tause_mcp.auth import Door, door, key_caller, local_caller
+from tause_mcp.background import beside
 from tause_mcp.binding import Bound
 from tause_mcp.capability import Capability
 from tause_mcp.catalog import Catalog, load
@@ -290,7 +291,8 @@ async def open_platform(
             _ = platform.verifier  # a weak secret or a wrong issuer refuses to start
         await platform.directory.ensure_root()
         stack.push_async_callback(platform.usage.flush)
-        await stack.enter_async_context(_background(platform))
+        works = [c.background for c in catalog.capabilities if c.background]
+        await stack.enter_async_context(beside([_flush_usage, *works], platform))
         yield platform
 
 
@@ -368,31 +370,6 @@ def _backend(capability: Capability, settings: Settings, catalog: Catalog) -> An
     setting = f"TAUSE_{capability.name.upper()}_URL"
     known = {**capability.backends.factories, **added}
     return urls.choose(url, known, capability.name, setting if setting in names() else "")(url)
-
-
-@asynccontextmanager
-async def _background(platform: Platform) -> AsyncIterator[None]:
-    """Supervised work beside the calls: usage, and what capabilities declare."""
-    works: list[Callable[[Any], Awaitable[None]]] = [_flush_usage]
-    works += [c.background for c in platform.catalog.capabilities if c.background]
-    tasks = [asyncio.create_task(_supervised(work, platform)) for work in works]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _supervised(work: Callable[[Any], Awaitable[None]], platform: Platform) -> None:
-    """Run it again a moment after it fails; its failure never ends the server."""
-    while True:
-        try:
-            await work(platform)
-            return
-        except Exception:  # whatever it was: log it, wait, go on
-            _log.exception("background_failed", work=getattr(work, "__qualname__", "?"))
-            await asyncio.sleep(5)
 
 
 async def _flush_usage(platform: Platform) -> None:

@@ -10,9 +10,12 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-sys.path.pop(0)  # this folder: its modules are named after what they start (`redis`)
+HERE = str(Path(__file__).parent)
+sys.path[:] = [path for path in sys.path if path != HERE]
+# its modules are named after what they start (`redis`)
 
 IMPORTED = (
     "tause_mcp.cli.serve",
