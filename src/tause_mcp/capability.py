@@ -213,6 +213,11 @@ def _json(item: Any) -> bytes:
 Page = dict[str, Any]
 
 
+def always() -> str | None:
+    """Nothing is missing."""
+    return None
+
+
 # --- what a capability declares ---------------------------------------------------------------
 
 
@@ -273,6 +278,8 @@ class Tool:
     """The result has no fixed shape, or may be stored and previewed when over 24 KiB."""
     everyone: bool = False
     """Whoever is identified may call it, whatever it holds: it tells only of the caller itself."""
+    carries_limit: bool = False
+    """A reading tool that takes the tenant's rate in its own question to the shared state."""
     forwards: bool = False
     """It runs another tool through the pipeline: consent, idempotency and audit are the target's."""
     since: str = "2024-11-05"
@@ -377,6 +384,8 @@ class Capability:
     services: Mapping[type[Any], Callable[[Binding], Any]]
     modules: tuple[ModuleType, ...]
     backends: Backends | None = None
+    keeps: Callable[[Any], Any] | None = None
+    """From the `SharedState` to this capability's backend: what it keeps has no URL of its own."""
     background: Callable[[Any], Awaitable[None]] | None = None
     """Work that runs beside the server: `await background(platform)` until cancelled."""
     on_delete: Callable[[Any, TenantId], Awaitable[None]] | None = None
@@ -385,6 +394,9 @@ class Capability:
     It runs before the rows go, and again after a crash: it must be able to."""
     gauges: Mapping[str, Callable[[TenantDatabase], Awaitable[int]]] = field(default_factory=dict)
     """limit name -> how much of it a tenant uses now, for `tenants_get_usage`."""
+    unconfigured: Callable[[], str | None] = always
+    """What this installation lacks for it, and what to do; None: nothing. While it lacks something
+    its tools are not listed; its services raise the same text as `Unconfigured`."""
 
     def declared(self, kind: type[T]) -> list[T]:
         """The values of one kind that its modules declare, in the order of the source."""

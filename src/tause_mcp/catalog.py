@@ -13,7 +13,16 @@ from tause_mcp.capability import Capability, Prompt, Resource, Route, Tool
 from tause_mcp.operation import Operation, compile_completion, compile_operation
 from tause_mcp.tenancy import Scopes
 
-BUILT_IN = ("tenants", "access", "approvals", "storage", "secrets", "audit", "catalog")
+BUILT_IN = (
+    "tenants",
+    "access",
+    "approvals",
+    "storage",
+    "dataframes",
+    "secrets",
+    "audit",
+    "catalog",
+)
 """One line per capability: `services.<name>.CAPABILITY`, and its faces by the same stem."""
 
 GROUPS = (
@@ -80,19 +89,27 @@ class Catalog:
     def toolsets(self) -> tuple[str, ...]:
         return tuple(sorted({o.capability for o in self.tools.values()}))
 
+    @cached_property
+    def unconfigured(self) -> frozenset[str]:
+        """The capabilities that this installation lacks something for."""
+        return frozenset(c.name for c in self.capabilities if c.unconfigured() is not None)
+
     def listed(
         self, scopes: Scopes, toolsets: Iterable[str] | None = None, *, read_only: bool = False
     ) -> list[Operation]:
         """What a caller is shown, in stable order: in its scopes and in the toolsets.
 
         `None` is the default list: the flagship tools and the small door. A toolset decides what
-        is listed, never what may be called by name.
+        is listed, never what may be called by name; what is not configured is in no list.
         """
         wanted = None if toolsets is None else frozenset(toolsets)
         return [
             o
             for o in self.tools.values()
-            if _in(o, wanted) and o.opens_to(scopes) and not (read_only and o.writes)
+            if _in(o, wanted)
+            and o.opens_to(scopes)
+            and not (read_only and o.writes)
+            and o.capability not in self.unconfigured
         ]
 
 

@@ -160,6 +160,12 @@ class Operation:
         return isinstance(self.declared, Tool) and self.declared.forwards
 
     @cached_property
+    def carries_limit(self) -> bool:
+        """Whether its work takes the tenant's rate: only what reads may look before it is sure."""
+        declared = isinstance(self.declared, Tool) and self.declared.carries_limit
+        return declared and not self.writes
+
+    @cached_property
     def local_only(self) -> tuple[str, ...]:
         return self.declared.local_only if isinstance(self.declared, Tool) else ()
 

@@ -133,11 +133,20 @@ class Pipeline:
             caller.require(operation.scope, operation.part_of(arguments))
         await self.tenants.require_active(caller.tenant)
         if operation.forwards or not operation.writes:
-            await self.limits.admit(caller, operation)
-            return await self._work(
-                operation, call, arguments, self.binder.database_of(caller.tenant)
-            )
+            return await self._read(operation, call, arguments)
         return await self._change(operation, call, arguments)
+
+    async def _read(
+        self, operation: Operation, call: Invocation, arguments: dict[str, Any]
+    ) -> Result:
+        await self.limits.admit(call.caller, operation)
+        database = self.binder.database_of(call.caller.tenant)
+        if not operation.carries_limit:
+            return await self._work(operation, call, arguments, database)
+        try:
+            return await self._work(operation, call, arguments, database)
+        finally:
+            await self.limits.collect(call.caller)
 
     async def _change(
         self, operation: Operation, call: Invocation, arguments: dict[str, Any]

@@ -20,6 +20,7 @@ from tause_mcp.events import EventBus
 from tause_mcp.idempotency import StoredIdempotency
 from tause_mcp.limits import TenantLimits
 from tause_mcp.migrations import database_url, migrated
+from tause_mcp.news import News
 from tause_mcp.operation import Operation
 from tause_mcp.pipeline import Invocation, Pipeline
 from tause_mcp.sealing import Seal, secret_file
@@ -30,6 +31,7 @@ from tause_mcp.services.catalog.search import Entry, Index
 from tause_mcp.services.storage import Storage
 from tause_mcp.services.tenants import Connections, TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
+from tause_mcp.shared import SharedState, open_shared_state
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class _Credentials:
         return minted.id, minted.text, minted.digest
 
     def changed(self, tenant: TenantId, credential: str | None = None) -> None:
-        self._platform.verifier.forget()
+        self._platform.news.credentials_changed(tenant)
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Platform:
     settings: Settings
     catalog: Catalog
     database: Database
+    shared_state: SharedState
     backends: Mapping[str, Any]
     seal: Seal
     events: EventBus
@@ -83,7 +86,18 @@ class Platform:
         gate = ApprovalGate(
             self.database, self.settings, self.approval_url, self._ceiling, self.keys
         )
-        limits = TenantLimits(self.directory)
+        limits = TenantLimits(
+            self.directory, self.shared_state.rates, carried=self.shared_state.kind == "redis"
+        )
+        self.news = News(
+            self.shared_state.signals,
+            self.events,
+            forget_logins=self._forget_logins,
+            forget_tenant=self.directory.drop,
+            bury=self.usage.forget,
+        )
+        self.directory.announce = self.news.tenant_changed
+        self.directory.farewells.append(self._leave)
         self.shared: Mapping[type[Any], Any] = {
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
@@ -108,6 +122,15 @@ class Platform:
             deadline=self.settings.deadline,
             digest_key=self.seal.derive("digest"),
         )
+
+    def _forget_logins(self) -> None:
+        if "verifier" in vars(self):  # what was never opened remembers nobody
+            self.verifier.forget()
+
+    async def _leave(self, tenant: TenantId) -> None:
+        """A deleted tenant's part of what the processes share and remember."""
+        await self.shared[TenantLimits].forget(tenant)
+        self.news.tenant_gone(tenant)
 
     # pipeline.Binder
 
@@ -145,13 +168,15 @@ class Platform:
 
         return open_verifier(self.settings, self.identities, issuer=self.public_url)
 
-    async def verify(self, token: str, door_tenant: TenantId | None = None) -> Caller:
-        """Who holds this token, at the plain door or a tenant's.
+    async def verify(
+        self, token: str, door_tenant: TenantId | None = None, *, anew: bool = False
+    ) -> Caller:
+        """Who holds this token, at the plain door or a tenant's; `anew`: whatever is remembered.
 
         Raises:
             Unauthenticated: in one text, whatever the reason.
         """
-        return await self.verifier.verify(token, self.door(door_tenant))
+        return await self.verifier.verify(token, self.door(door_tenant), anew=anew)
 
     def door(self, tenant: TenantId | None) -> Door:
         """The plain door, or a tenant's: each is its own protected resource."""
@@ -161,7 +186,8 @@ class Platform:
     async def local(self, tenant: str | None, role: str) -> Caller:
         """The person on stdio: whom `TAUSE_API_KEY` stands for, else a role of the local tenant."""
         if self.settings.api_key:
-            return await key_caller(self.settings.api_key, self.verifier.verify, self.door(None))
+            anew = partial(self.verifier.verify, anew=True)
+            return await key_caller(self.settings.api_key, anew, self.door(None))
         named = tenant_id(tenant or self.settings.tenant)
         try:
             await self.directory.require_active(named)
@@ -196,7 +222,7 @@ class Platform:
     async def ready(self) -> list[str]:
         """What is failing now; empty when this process can serve."""
         failing = []
-        parts = {"database": self.database, **self.backends}
+        parts = {"database": self.database, **self.backends, "cache": self.shared_state}
         for name, part in parts.items():
             check = getattr(part, "check", None)
             try:
@@ -211,21 +237,28 @@ class Platform:
 
 @asynccontextmanager
 async def open_platform(
-    settings: Settings, *, public_url: str = "", catalog: Catalog | None = None
+    settings: Settings, *, public_url: str = "", catalog: Catalog | None = None, workers: int = 1
 ) -> AsyncIterator[Platform]:
-    """Open every backend, migrate when that is safe, and start the background work."""
+    """Open every backend, migrate when that is safe, and start the background work.
+
+    `workers` is how many processes of this installation serve beside each other.
+    """
     catalog = load() if catalog is None else catalog
     for problem in catalog.problems:
         _log.warning("plugin_left_out", problem=problem)
     await migrated(settings)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(_rows(settings))
+        state = await stack.enter_async_context(
+            open_shared_state(settings, database, workers=workers)
+        )
         backends = {
             c.name: await stack.enter_async_context(_backend(c, settings, catalog))
             for c in catalog.capabilities
             if c.backends is not None
         }
-        platform = await _assembled(settings, catalog, database, backends, public_url)
+        backends |= {c.name: c.keeps(state) for c in catalog.capabilities if c.keeps is not None}
+        platform = await _assembled(settings, catalog, database, state, backends, public_url)
         if settings.jwt_secret or settings.trusted_issuers:
             _ = platform.verifier  # a weak secret or a wrong issuer refuses to start
         await platform.directory.ensure_root()
@@ -256,17 +289,19 @@ async def _assembled(
     settings: Settings,
     catalog: Catalog,
     database: Database,
+    state: SharedState,
     backends: Mapping[str, Any],
     public_url: str,
 ) -> Platform:
     home = settings.at_home("")
     url = (settings.public_url or public_url or last_served(settings)).rstrip("/")
     directory = TenantDirectory(database, settings.environment)
-    identities = StoredIdentities(database, directory)
+    identities = StoredIdentities(database, directory, state.once)
     return Platform(
         settings=settings,
         catalog=catalog,
         database=database,
+        shared_state=state,
         backends=backends,
         seal=Seal(secret_file(home / "secret")),
         events=EventBus(),

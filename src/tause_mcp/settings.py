@@ -49,8 +49,9 @@ class Settings(BaseModel):
     )
     cache_url: Secret = Field(
         "",
-        description="Cache, rate limits, replay store and events across replicas: `memory://` or "
-        "`redis://host:port/0`. Default: this process's memory, and the database with several workers.",
+        description="Cache, rate limits, replay store, leases and news between processes: `memory://` "
+        "(one process), `database://` or `redis://host:port/0` (also `rediss://`, `unix://`). Default: "
+        "memory; the database with `--workers` above 1 or on PostgreSQL.",
     )
     secrets_url: Secret = Field(
         "",

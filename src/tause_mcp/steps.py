@@ -78,6 +78,10 @@ class Limits(Protocol):
         """Count the call against the tenant's rate and quota, or raise with `retry_after`."""
         ...
 
+    async def collect(self, caller: Caller) -> None:
+        """Count what an operation was to count in its own question, and did not."""
+        ...
+
 
 class Approvals(Protocol):
     async def settle(

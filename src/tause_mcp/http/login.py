@@ -39,16 +39,16 @@ async def logged_in(
 
 
 def still_holds(
-    platform: Platform, headers: Any, tenant: TenantId | None = None
+    platform: Platform, headers: Any, caller: Caller, tenant: TenantId | None = None
 ) -> Callable[[], Awaitable[bool]]:
-    """Asks again whether the credential of an open stream holds."""
+    """Asks again whether the credential of an open stream holds, and gives what it gave."""
 
     async def holds() -> bool:
         try:
-            await platform.verify(bearer(headers) or "", tenant)
-        except Unauthenticated:
+            now = await platform.verify(bearer(headers) or "", tenant, anew=True)
+        except TauseError:  # refused, or nobody can tell
             return False
-        return True
+        return (now.tenant, now.scopes) == (caller.tenant, caller.scopes)
 
     return holds
 

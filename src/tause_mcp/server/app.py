@@ -74,6 +74,7 @@ def application(
     *,
     public_url: str = "",
     catalog: Catalog | None = None,
+    workers: int = 1,
     opened: Callable[[Platform], None] = lambda _: None,
 ) -> App:
     """An ASGI application that opens the platform in its lifespan and then serves every door.
@@ -91,7 +92,9 @@ def application(
         await receive()
         async with AsyncExitStack() as stack:
             try:
-                opening = open_platform(settings, public_url=public_url, catalog=catalog)
+                opening = open_platform(
+                    settings, public_url=public_url, catalog=catalog, workers=workers
+                )
                 platform = await stack.enter_async_context(opening)
                 http = HttpApp(platform, serving)
                 await stack.enter_async_context(http.doors.running())

@@ -22,6 +22,7 @@ HINTS: Mapping[str, tuple[Any, ...]] = {
     "phone": ("+573001234567",),
     "currency": ("COP",),
     "issuer": ("local",),
+    "sql": ("SELECT 1 AS one",),
 }
 """Values that a name promises and no schema can tell."""
 
@@ -34,8 +35,12 @@ LIKE: Mapping[str, tuple[str, ...]] = {
     "cursor": ("next_cursor",),
     "actor": ("subject", "actor"),
     "role": ("name", "role"),
+    "sql": ("name",),
 }
 """Arguments that name what results call otherwise."""
+
+SAID: Mapping[str, str] = {"sql": 'SELECT * FROM "{}"'}
+"""Arguments that hold a name within a sentence."""
 
 _EXISTING = 3
 """How many of the things that exist are tried."""
@@ -194,7 +199,7 @@ def texts(schema: Schema) -> Iterator[tuple[str, Callable[[str], Any]]]:
         if "enum" in node:
             continue
         if kind in (None, "string"):
-            yield name, lambda text: text
+            yield name, SAID.get(name, "{}").format
         elif kind == "array" and node.get("items", {}).get("type") in (None, "string"):
             yield name, lambda text: [text]
         elif kind == "object":

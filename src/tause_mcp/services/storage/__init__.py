@@ -50,7 +50,8 @@ def _uploads(binding: Binding) -> Uploads:
 
 
 async def _sweep(platform: Any) -> None:
-    await Sweep(platform.database, platform.backends["storage"]).run()
+    sweep = Sweep(platform.database, platform.backends["storage"])
+    await platform.shared_state.alone("storage", sweep.run)
 
 
 async def _stored(database: TenantDatabase) -> int:

@@ -1,6 +1,6 @@
 """What nobody needs any more: planned removals, expired uploads, blobs that nothing refers to.
 
-Runs in every process; two sweeps at once share the work, because a removal is claimed first.
+One process sweeps at a time; two at once share the work, because a removal is claimed first.
 """
 
 import time

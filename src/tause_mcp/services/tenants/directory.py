@@ -69,6 +69,8 @@ class TenantDirectory:
     """Which values of one environment count here."""
     farewells: list[Farewell] = field(default_factory=list)
     gauges: dict[str, Gauge] = field(default_factory=dict)
+    announce: Callable[[TenantId], None] = lambda _: None
+    """Tells the other processes that a tenant changed."""
     _known: dict[TenantId, Standing] = field(default_factory=dict)
 
     async def require_active(self, tenant: TenantId) -> None:
@@ -116,7 +118,15 @@ class TenantDirectory:
         return known
 
     def forget(self, tenant: TenantId) -> None:
-        """Read anew what stands about a tenant and everyone below it."""
+        """Read anew, in every process, what stands about a tenant and everyone below it."""
+        self.drop(tenant)
+        self.announce(tenant)
+
+    def drop(self, tenant: TenantId | None) -> None:
+        """The same in this process alone; None: of every tenant."""
+        if tenant is None:
+            self._known.clear()
+            return
         for known in [t for t, s in self._known.items() if tenant in s.line]:
             del self._known[known]
 
