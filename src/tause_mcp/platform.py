@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
+from os import urandom
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from tause_mcp.binding import Bound
 from tause_mcp.capability import Capability
 from tause_mcp.catalog import Catalog, load
 from tause_mcp.database import Database, Options, TenantDatabase, open_database
-from tause_mcp.encryption import TenantKeys, open_masters
+from tause_mcp.encryption import Masters, TenantKeys, open_masters, shared_secrets
 from tause_mcp.errors import Misconfigured, NotFound
 from tause_mcp.events import EventBus
 from tause_mcp.idempotency import StoredIdempotency
@@ -75,6 +76,8 @@ class Platform:
     keys: TenantKeys
     public_url: str
     local_paths: tuple[Path, ...] = ()
+    house_secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """What replicas share instead of files of the home, by the files' names."""
 
     def __post_init__(self) -> None:
         tools = self.catalog.tools.values()
@@ -166,7 +169,9 @@ class Platform:
         """Opened when it is first needed: a local session needs no key, token or cryptography."""
         from tause_mcp.auth import open_verifier
 
-        return open_verifier(self.settings, self.identities, issuer=self.public_url)
+        return open_verifier(
+            self.settings, self.identities, issuer=self.public_url, shared=self.house_secrets
+        )
 
     async def verify(
         self, token: str, door_tenant: TenantId | None = None, *, anew: bool = False
@@ -293,7 +298,9 @@ async def _assembled(
     backends: Mapping[str, Any],
     public_url: str,
 ) -> Platform:
-    home = settings.at_home("")
+    masters = await open_masters(settings, database)
+    shared = await _house_secrets(settings, database, masters)
+    secret = shared.get("secret") or secret_file(settings.at_home("secret"))
     url = (settings.public_url or public_url or last_served(settings)).rstrip("/")
     directory = TenantDirectory(database, settings.environment)
     identities = StoredIdentities(database, directory, state.once)
@@ -303,15 +310,29 @@ async def _assembled(
         database=database,
         shared_state=state,
         backends=backends,
-        seal=Seal(secret_file(home / "secret")),
+        seal=Seal(secret),
         events=EventBus(),
         directory=directory,
         usage=UsageMeter(database),
         audit=ChainedTrail(database.dialect),
         identities=identities,
-        keys=TenantKeys(database, await open_masters(settings, database), directory.created),
+        keys=TenantKeys(database, masters, directory.created),
         public_url=url,
+        house_secrets=shared,
     )
+
+
+async def _house_secrets(
+    settings: Settings, database: Database, masters: Masters
+) -> dict[str, bytes]:
+    """What replicas on several machines have in common; nothing beside an embedded database."""
+    if database.dialect == "sqlite":
+        return {}
+    from tause_mcp.auth.apikeys import new_pepper
+    from tause_mcp.auth.signing import new_pem
+
+    makers = {"secret": lambda: urandom(32), "pepper": new_pepper, "signing.pem": new_pem}
+    return await shared_secrets(database, masters, settings.at_home(""), makers)
 
 
 def _backend(capability: Capability, settings: Settings, catalog: Catalog) -> Any:

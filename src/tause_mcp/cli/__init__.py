@@ -19,6 +19,7 @@ COMMANDS = {
     "tenants": "admin:tenants",
     "keys": "admin:keys",
     "tokens": "admin:tokens",
+    "encryption": "encryption:encryption",
     "secrets": "secrets:secrets",
     "tools": "calls:tools",
     "approvals": "calls:approvals",
