@@ -18,6 +18,7 @@ BUILT_IN = (
     "access",
     "approvals",
     "storage",
+    "database",
     "dataframes",
     "secrets",
     "audit",

@@ -35,6 +35,7 @@ LIKE: Mapping[str, tuple[str, ...]] = {
     "cursor": ("next_cursor",),
     "actor": ("subject", "actor"),
     "role": ("name", "role"),
+    "collection": ("name", "collection"),
     "sql": ("name",),
 }
 """Arguments that name what results call otherwise."""
@@ -131,16 +132,19 @@ class Values:
 
     def _text(self, name: str, node: Schema, _: Schema) -> str:
         """A known thing of that name, else a marked text that fits."""
-        known = [h.value for h in self._known.named(name) if fits(h.value, node)]
-        if name in ("id", "source", "subject") and known:
-            return known[-1]
+        near = like(name) if name == "collection" else (name,)
+        known = [h for h in self._known.named(*near) if fits(h.value, node)]
+        if name == "collection":
+            known = [h for h in known if h.tool.startswith("database_")]
+        if name in ("id", "source", "subject", "collection") and known:
+            return known[-1].value
         if "pattern" not in node and node.get("maxLength", 10**6) >= 40:
             return self._canary.name() if name.endswith(("id", "key")) else self._canary.content()
         marked = self._canary.name()
         for text in (marked, marked[: node.get("maxLength", 64)], *_CANDIDATES):
             if fits(text, node):
                 return text
-        return known[-1] if known else "x" * max(1, node.get("minLength", 1))
+        return known[-1].value if known else "x" * max(1, node.get("minLength", 1))
 
     def _whole(self, name: str, node: Schema, _: Schema) -> int:
         least = node.get("minimum", node.get("exclusiveMinimum", 0) + 1)
