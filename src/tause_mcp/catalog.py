@@ -86,6 +86,11 @@ class Catalog:
     def routes(self) -> tuple[Route, ...]:
         return tuple(r for c in self.capabilities for r in c.declared(Route))
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The names of everything that a message can name."""
+        return frozenset({*self.tools, *self.prompts})
+
     @cached_property
     def toolsets(self) -> tuple[str, ...]:
         return tuple(sorted({o.capability for o in self.tools.values()}))

@@ -33,6 +33,8 @@ from tause_mcp.services.storage import Storage
 from tause_mcp.services.tenants import Connections, TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
 from tause_mcp.shared import SharedState, open_shared_state
+from tause_mcp.telemetry.counts import Counts
+from tause_mcp.telemetry.traces import wanted
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 _log = log.get("platform")
 _STATEMENT_SECONDS = 30.0
+_CHECK_SECONDS = 2.0
 
 
 class _Credentials:
@@ -76,6 +79,7 @@ class Platform:
     keys: TenantKeys
     public_url: str
     local_paths: tuple[Path, ...] = ()
+    counts: Counts = field(default_factory=Counts)
     house_secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """What replicas share instead of files of the home, by the files' names."""
 
@@ -97,17 +101,17 @@ class Platform:
             self.events,
             forget_logins=self._forget_logins,
             forget_tenant=self.directory.drop,
-            bury=self.usage.forget,
+            bury=self._bury,
         )
         self.directory.announce = self.news.tenant_changed
-        self.directory.farewells.append(self._leave)
+        # the keys before anything that may have to wait
+        self.directory.farewells += [self.keys.destroy, self._leave]
         self.shared: Mapping[type[Any], Any] = {
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
             TenantLimits: limits,
             Connections: Connections(self.directory),
         }
-        self.directory.farewells.append(self.keys.destroy)  # before anything that may have to wait
         for capability in self.catalog.capabilities:
             self.directory.gauges.update(capability.gauges)
             if capability.on_delete is not None:
@@ -124,11 +128,17 @@ class Platform:
             binder=self,
             deadline=self.settings.deadline,
             digest_key=self.seal.derive("digest"),
+            watch=self.counts,
         )
 
     def _forget_logins(self) -> None:
         if "verifier" in vars(self):  # what was never opened remembers nobody
             self.verifier.forget()
+
+    def _bury(self, tenant: TenantId) -> None:
+        """Drop what this process remembers of a deleted tenant."""
+        self.usage.forget(tenant)
+        self.keys.forget(tenant)
 
     async def _leave(self, tenant: TenantId) -> None:
         """A deleted tenant's part of what the processes share and remember."""
@@ -225,19 +235,22 @@ class Platform:
         return Approvals(database, partial(self.keys.cipher, database.tenant))
 
     async def ready(self) -> list[str]:
-        """What is failing now; empty when this process can serve."""
-        failing = []
+        """What is failing now; empty when this process can serve. All are asked at once."""
         parts = {"database": self.database, **self.backends, "cache": self.shared_state}
-        for name, part in parts.items():
-            check = getattr(part, "check", None)
-            try:
-                async with asyncio.timeout(2):
-                    if check is not None:
-                        await check()
-            except Exception as error:  # any failure of a part is the same news
-                _log.warning("not_ready", part=name, error=type(error).__name__)
-                failing.append(name)
-        return failing
+        fine = await asyncio.gather(*(_answers(name, part) for name, part in parts.items()))
+        return [name for name, good in zip(parts, fine, strict=True) if not good]
+
+
+async def _answers(name: str, part: Any) -> bool:
+    check = getattr(part, "check", None)
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            if check is not None:
+                await check()
+    except Exception as error:  # any failure of a part is the same news
+        _log.warning("not_ready", part=name, error=type(error).__name__)
+        return False
+    return True
 
 
 @asynccontextmanager
@@ -318,6 +331,7 @@ async def _assembled(
         identities=identities,
         keys=TenantKeys(database, masters, directory.created),
         public_url=url,
+        counts=Counts(names_tenants=settings.trace_tenant and wanted()),
         house_secrets=shared,
     )
 

@@ -91,6 +91,10 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="What is logged, to stderr."
     )
+    trace_tenant: bool = Field(
+        False,
+        description="Write the tenant's id on spans, when `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector.",
+    )
     deadline: float = Field(60.0, gt=0, le=3600, description="Seconds a call may work.")
     max_body: int = Field(
         4_194_304, ge=65_536, le=67_108_864, description="Bytes of one MCP request body."

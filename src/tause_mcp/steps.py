@@ -137,6 +137,18 @@ class Meter(Protocol):
     ) -> None: ...
 
 
+class Watch(Protocol):
+    """Counts calls for the operator's instruments."""
+
+    def began(self, tenant: TenantId) -> None:
+        """A call begins; `tenant` is for its span, if at all."""
+        ...
+
+    def ended(self, capability: str, outcome: str, seconds: float) -> None:
+        """`outcome` is `ok`, an error's code, `internal` or `cancelled`."""
+        ...
+
+
 class Binder(Protocol):
     """Makes the services of one call."""
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import click
@@ -20,6 +21,7 @@ from tause_mcp.events import Event
 from tause_mcp.platform import Platform, open_platform
 from tause_mcp.server.identity import View
 from tause_mcp.settings import Settings
+from tause_mcp.telemetry.traces import tracing
 from tause_mcp.tenancy import Caller
 
 _RECHECK = 3.0
@@ -62,7 +64,8 @@ def _stdio(view: View, asked: dict[str, Any]) -> None:
             person = Person(await platform.local(asked["tenant"], asked["role"]))
             protocol = cast(Protocol, asked["protocol"])
             serving = serve_stdio(platform, person, view, protocol, stdout)
-            await (_while_key_holds(platform, person, serving) if settings.api_key else serving)
+            with tracing(platform.catalog.named):
+                await (_while_key_holds(platform, person, serving) if settings.api_key else serving)
 
     asyncio.run(whole())
 
@@ -129,7 +132,11 @@ def _http(asked: dict[str, Any]) -> None:
         raise Misconfigured("--transport sse keeps its sessions in one process: use --workers 1")
     key = asyncio.run(_prepared(settings, asked))
     _greet(asked["url"], key, asked["sse"])
-    _run(settings, asked)
+    if asked["workers"] == 1:
+        _run(settings, asked)
+        return
+    with TemporaryDirectory(prefix="tause-counts-") as counts:
+        _run(settings, {**asked, "counts": counts})
 
 
 def _shown_host(host: str) -> str:
@@ -201,7 +208,8 @@ def worker() -> Any:
     log.configure(settings.log_level)
     view = View(tuple(asked["toolsets"]) if asked["toolsets"] else None, asked["read_only"])
     stateless = asked["stateless"] or asked["workers"] > 1
-    serving = Serving(stateless=stateless, sse=asked["sse"], view=view)
+    counts = Path(asked["counts"]) if "counts" in asked else None
+    serving = Serving(stateless=stateless, sse=asked["sse"], view=view, counts=counts)
     return application(
         settings,
         serving,

@@ -78,6 +78,7 @@ class Listening:
     def __init__(self, platform: Platform, identify: Identify) -> None:
         self._events = platform.events
         self._identify = identify
+        self._counts = platform.counts
         self._cap = platform.settings.max_streams
         self._tenants: dict[TenantId, ListenHandler] = {}
         self._sessions: WeakKeyDictionary[Any, dict[str, Callable[[], None]]] = WeakKeyDictionary()
@@ -94,8 +95,12 @@ class Listening:
             bus = _TenantBus(self._events, tenant)
             handler = self._tenants[tenant] = ListenHandler(bus, max_subscriptions=self._cap)
         result = SubscriptionsListenResult()
-        async with while_held(self._events, tenant, identity.holds):
-            result = await handler(ctx, params)
+        self._counts.streams += 1
+        try:
+            async with while_held(self._events, tenant, identity.holds):
+                result = await handler(ctx, params)
+        finally:
+            self._counts.streams -= 1
         return result
 
     async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
