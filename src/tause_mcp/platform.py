@@ -1,7 +1,7 @@
 """The open house: settings, backends and services of one process, and the pipeline over them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -364,15 +364,22 @@ def _backend(capability: Capability, settings: Settings, catalog: Catalog) -> An
 @asynccontextmanager
 async def _background(platform: Platform) -> AsyncIterator[None]:
     """Supervised work beside the calls: usage, and what capabilities declare."""
-    works: list[Callable[[Any], Awaitable[None]]] = [_flush_usage]
+    works: list[Callable[[Any], Awaitable[None]]] = [_flush_usage, _renew_streams]
     works += [c.background for c in platform.catalog.capabilities if c.background]
     tasks = [asyncio.create_task(_supervised(work, platform)) for work in works]
     try:
         yield
     finally:
-        for task in tasks:
+        await _ended(tasks)
+
+
+async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: a driver may lose a cancellation in a failure of its own."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, pending = await asyncio.wait(pending, timeout=1)
 
 
 async def _supervised(work: Callable[[Any], Awaitable[None]], platform: Platform) -> None:
@@ -384,6 +391,10 @@ async def _supervised(work: Callable[[Any], Awaitable[None]], platform: Platform
         except Exception:  # whatever it was: log it, wait, go on
             _log.exception("background_failed", work=getattr(work, "__qualname__", "?"))
             await asyncio.sleep(5)
+
+
+async def _renew_streams(platform: Platform) -> None:
+    await platform.shared[Connections].run()
 
 
 async def _flush_usage(platform: Platform) -> None:

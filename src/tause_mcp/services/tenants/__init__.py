@@ -43,12 +43,6 @@ def _usage(binding: Binding) -> UsageReader:
     )
 
 
-async def _beside(platform: Any) -> None:
-    async with asyncio.TaskGroup() as works:
-        works.create_task(_sweep(platform))
-        works.create_task(platform.shared[Connections].run())
-
-
 async def _sweep(platform: Any) -> None:
     await platform.shared_state.alone("tenants", partial(_swept, platform))
 
@@ -69,7 +63,7 @@ CAPABILITY = Capability(
     "quota plan setting settings subtenant",
     services={Tenants: _tenants, UsageReader: _usage},
     modules=(),
-    background=_beside,
+    background=_sweep,
     gauges={connections.LIMIT: connections.count},
 )
 
