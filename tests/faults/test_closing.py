@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,9 +12,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.support.backends import on_servers
 from tests.support.forked import Forked, Zygote, forking
-from tests.support.tenants import rows_of
+from tests.support.tenants import rows_at
 
 from tause_mcp.testing.walk_wire import LEGACY, Speaker, written
 
@@ -219,22 +219,23 @@ async def test_a_deleted_tenant_ends_everywhere_and_the_same_id_sees_nothing_of_
 
 
 async def test_a_deletion_that_was_killed_half_way_is_finished_by_another(
-    replicas: tuple[Replica, Replica], seed: Zygote, tmp_path: Path
+    replicas: tuple[Replica, Replica],
 ) -> None:
-    """The mark is committed, the remains are not yet removed: any start goes on."""
+    """The mark is committed, the remains are not yet removed: whoever lives goes on."""
     here, there = replicas
     home = here.forked.home
     key = await here.run("keys", "create", "--tenant", "acme", "--role", "owner")
     await here.speaker(key).tool("storage_put", {"key": "k", "content": "canary" * 10_000})
-    path = home if on_servers() else home / "tause.db"
-    rows_of(path, "UPDATE tenants SET state='deleted' WHERE tenant_id='acme'")
-    with forking(seed, home, tmp_path / "third.log") as third:
-        third.start()
-        for _ in range(100):
-            if not rows_of(path, "SELECT 1 FROM tenants WHERE tenant_id='acme'"):
-                break
-            await asyncio.sleep(0.1)
+    rows_at(home, "UPDATE tenants SET state='deleted' WHERE tenant_id='acme'")
+    here.forked.kill()
+    await asyncio.to_thread(there.forked.end, signal.SIGTERM)
+    there.forked.start()
+    for _ in range(400):
+        if not rows_at(home, "SELECT 1 FROM tenants WHERE tenant_id='acme'"):
+            break
+        await asyncio.sleep(0.1)
     for table in ("tenants", "api_keys", "objects", "audit", "audit_heads", "usage", "tenant_keys"):
-        left = rows_of(path, f"SELECT count(*) FROM {table} WHERE tenant_id='acme'")
+        left = rows_at(home, f"SELECT count(*) FROM {table} WHERE tenant_id='acme'")
         assert left == [(0,)], table
-    assert (await there.speaker(key).tool("access_whoami", {})).status == 401
+    async with _client(there.forked) as http:
+        assert (await Speaker(http, key).tool("access_whoami", {})).status == 401
