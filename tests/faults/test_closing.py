@@ -218,6 +218,40 @@ async def test_a_deleted_tenant_ends_everywhere_and_the_same_id_sees_nothing_of_
             assert "storage_put" not in told
 
 
+async def test_the_limit_of_open_streams_holds_over_replicas_and_kinds(
+    replicas: tuple[Replica, Replica],
+) -> None:
+    here, there = replicas
+    limits = {"connections": 2}
+    await here.root("tenants_configure", tenant_id="acme", limits=limits)
+    key = await here.run("keys", "create", "--tenant", "acme", "--role", "owner")
+    opened = [Life(at, key, "") for at in (here, there)]
+    try:
+        await opened[0]._listen(here.speaker(key))  # a listening stream, and a session's GET
+        refused = there.speaker(key)
+        listening = refused.message("subscriptions/listen", {"notifications": {}})
+        answer = await refused.post(listening)
+        assert "limit of 2 open streams" in answer.body
+        session = await there.speaker(key, era=LEGACY).opened()
+        request = session.request("GET", "/mcp", session.headers(listening))
+        answered = await there.http.send(request)
+        assert (answered.status_code, answered.headers["retry-after"]) == (429, "10")
+        await opened[0].close()
+        async with asyncio.timeout(10):
+            while (await used(there, key)) > 0:
+                await asyncio.sleep(0.1)
+        await opened[1]._listen(there.speaker(key))
+        assert await used(here, key) == 2
+    finally:
+        for life in opened:
+            await life.close()
+
+
+async def used(at: Replica, key: str) -> int:
+    told = (await at.speaker(key).tool("tenants_get_usage", {})).value["limits"]
+    return int(next(limit["used"] for limit in told if limit["name"] == "connections"))
+
+
 async def test_a_deletion_that_was_killed_half_way_is_finished_by_another(
     replicas: tuple[Replica, Replica],
 ) -> None:
