@@ -1,7 +1,7 @@
 """The open house: settings, backends and services of one process, and the pipeline over them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from tause_mcp import log, urls
 from tause_mcp.auth import Door, door, key_caller, local_caller
-from tause_mcp.background import beside
 from tause_mcp.binding import Bound
 from tause_mcp.capability import Capability
 from tause_mcp.catalog import Catalog, load
@@ -34,6 +33,7 @@ from tause_mcp.services.storage import Storage
 from tause_mcp.services.tenants import Connections, TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
 from tause_mcp.shared import SharedState, open_shared_state
+from tause_mcp.supervision import beside
 from tause_mcp.telemetry.counts import Counts
 from tause_mcp.telemetry.traces import wanted
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
@@ -291,8 +291,9 @@ async def open_platform(
             _ = platform.verifier  # a weak secret or a wrong issuer refuses to start
         await platform.directory.ensure_root()
         stack.push_async_callback(platform.usage.flush)
-        works = [c.background for c in catalog.capabilities if c.background]
-        await stack.enter_async_context(beside([_flush_usage, *works], platform))
+        works: list[Callable[[Platform], Awaitable[None]]] = [_flush_usage, _renew_streams]
+        works += [c.background for c in catalog.capabilities if c.background]
+        await stack.enter_async_context(beside(platform, works))
         yield platform
 
 
@@ -340,7 +341,7 @@ async def _assembled(
         usage=UsageMeter(database),
         audit=ChainedTrail(database.dialect),
         identities=identities,
-        keys=TenantKeys(database, masters, directory.created),
+        keys=TenantKeys(database, masters, directory.cached_born),
         public_url=url,
         counts=Counts(names_tenants=settings.trace_tenant and wanted()),
         house_secrets=shared,
@@ -370,6 +371,10 @@ def _backend(capability: Capability, settings: Settings, catalog: Catalog) -> An
     setting = f"TAUSE_{capability.name.upper()}_URL"
     known = {**capability.backends.factories, **added}
     return urls.choose(url, known, capability.name, setting if setting in names() else "")(url)
+
+
+async def _renew_streams(platform: Platform) -> None:
+    await platform.shared[Connections].run()
 
 
 async def _flush_usage(platform: Platform) -> None:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from tause_mcp import log
-from tause_mcp.background import ended
 from tause_mcp.errors import Invalid, Unavailable
+from tause_mcp.supervision import ended
 from tause_mcp.tenancy import TenantId, tenant_id
 
 LONGEST = 32 * 1024
