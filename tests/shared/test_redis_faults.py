@@ -1,15 +1,20 @@
 """Redis stopped, paused, killed, full, or something else: bounded refusals, and recovery."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from tests.shared.test_signals import A, Ears, until
 from tests.support.redis import Server
 
 from tause_mcp.errors import Misconfigured, Unavailable
+from tause_mcp.limits import Due
+from tause_mcp.services.cache import Place
+from tause_mcp.services.cache.backends.redis import RedisStore
 from tause_mcp.shared import Rate, SharedState, Signal
 from tause_mcp.shared.redis_state import open_redis_state
 
@@ -196,16 +201,18 @@ async def test_something_else_on_the_port_is_unavailable(reply: bytes) -> None:
         await asyncio.sleep(0.05)  # the peer's side closes too
 
 
-ACL = (
-    "~tause:*", "&tause:*", "-@all", "+ping", "+select", "+evalsha", "+eval",
-    "+time", "+get", "+set", "+del", "+publish", "+subscribe", "+unsubscribe",
-)  # fmt: skip
+def documented() -> list[str]:
+    """The rights that docs/operations.md tells an operator to give."""
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    found = re.search(r"ACL SETUSER tause on >PASSWORD ([^`]+)```", text)
+    assert found is not None
+    return found[1].split()
 
 
 async def test_a_user_with_the_least_rights_can_do_everything_and_nothing_else(
     server: Server,
 ) -> None:
-    server.command("ACL", "SETUSER", "tause", "on", ">s3cret", *ACL)
+    server.command("ACL", "SETUSER", "tause", "on", ">s3cret", *documented())
     url = f"redis://tause:s3cret@127.0.0.1:{server.port}/0"
     async with open_redis_state(url) as one, open_redis_state(url) as two:
         ears = Ears(two.signals)
@@ -217,9 +224,24 @@ async def test_a_user_with_the_least_rights_can_do_everything_and_nothing_else(
         one.signals.send(Signal(A, "tools"))
         await until(lambda: bool(ears.heard))
         await one.check()
+        await cached(one)
     async with open_redis_state(url.replace("/0", "/0?prefix=other")) as foreign:
         with pytest.raises(Unavailable):
             await foreign.rates.take(A, RATE, 1)
+
+
+async def cached(state: SharedState) -> None:
+    """Everything that a cache asks."""
+    store = RedisStore(state.source)
+    at = Place(A, 1, 400, None, None)  # type: ignore[arg-type]  # Redis needs neither rows nor keys
+    for key in ("a:1", "a:2", "b", "c"):
+        await store.set(at, key, b"1", 100)
+    assert await store.get(at, "c", Due(A, RATE, 1)) == b"1"
+    assert await store.increment(at, "n", 1, None) == 1
+    assert await store.delete(at, "n")
+    await store.clear(at, "a:")
+    await store.clear(at, "")
+    await store.leave(A, 1)
 
 
 async def test_a_wrong_password_is_unavailable_and_is_not_told(server: Server) -> None:
