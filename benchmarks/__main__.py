@@ -87,6 +87,12 @@ def real(found: Report, wanted: list[str], core: int | None) -> None:
         if any(row.ours is wire.put for row in measured):
             rows.kept(ours.door)
         load(found, chosen([*rows.of_base()], wanted), Servers(echo, echo, echo))
+        if redis_rows := chosen([*rows.of_redis()], wanted):
+            url = stack.enter_context(servers.redis())
+            shared = stack.enter_context(servers.ours(home / "redis", core, TAUSE_CACHE_URL=url))
+            rows.seed_cache(shared.door)
+            rows.rated(shared.door)
+            load(found, redis_rows, Servers(shared, echo, listing))
     with servers.scratch() as home:
         piped(found, wanted, parts.our_command(home / "stdio", core), core)
 

@@ -71,6 +71,7 @@ def of_server() -> Iterator[Row]:
         ("storage_put 1 KB", wire.put, targets.PUT),
     ]
     kept: list[tuple[str, Make, float | None]] = [
+        ("cache_get from memory", wire.cache_get, targets.CACHE),
         ("database_get", documents.get, targets.DOCUMENT),
         ("database_insert", documents.insert, targets.INSERT),
         ("database_find by index", documents.find, None),
@@ -83,6 +84,12 @@ def of_server() -> Iterator[Row]:
             yield Row(name, form, make, wire.echo, bound)
         yield Row("tools/list", form, wire.listing, wire.listing, targets.LIST, on_listing=True)
     yield Row("server/discover (identity alone)", MODERN, wire.discover, wire.discover, None)
+
+
+def of_redis() -> Iterator[Row]:
+    """A cached read of a tenant that has a rate: both in one round trip to Redis."""
+    title = "cache_get on Redis, with its rate"
+    yield Row(title, MODERN, wire.cache_get, wire.echo, targets.CACHE_REDIS)
 
 
 def of_base() -> Iterator[Row]:
@@ -111,6 +118,21 @@ def seed(door: Door) -> None:
             {"name": "storage_put", "arguments": {"key": key, "content": content}},
         )
     documents.seed(door, MOST)
+    seed_cache(door)
+
+
+def seed_cache(door: Door) -> None:
+    """Cache what the cached reads find."""
+    for connection in range(MOST):
+        key, value = wire.cached(connection)
+        told = {"name": "cache_set", "arguments": {"key": key, "value": value}}
+        ask(door, "tools/call", told)
+
+
+def rated(door: Door) -> None:
+    """Give the tenant a rate that the load never uses up."""
+    limits = {"tenant_id": "default", "limits": {"calls_per_hour": 10**9}}
+    ask(door, "tools/call", {"name": "tenants_configure", "arguments": limits})
 
 
 def kept(door: Door) -> None:

@@ -49,13 +49,25 @@ def scratch() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def ours(home: Path, core: int | None, **settings: str) -> Iterator[Server]:
+def ours(home: Path, core: int | None, *options: str, **settings: str) -> Iterator[Server]:
     """This server with its embedded defaults, in `home`, unless `settings` say otherwise."""
     port = free_port()
-    command = [*OURS, "--transport", "http", "--port", str(port), "--stateless"]
+    command = [*OURS, "--transport", "http", "--port", str(port), "--stateless", *options]
     with process(command, core, home, **settings) as (running, said):
         await_ready(running, said, lambda: _answers_ready(port))
         yield Server(running.pid, Door(port, (home / "key").read_text().strip()))
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[str]:
+    """A Redis of its own on a free port; its URL."""
+    from tests.support.redis import Server as Redis
+
+    made = Redis()
+    try:
+        yield made.url()
+    finally:
+        made.remove()
 
 
 @contextlib.contextmanager

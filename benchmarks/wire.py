@@ -131,6 +131,20 @@ def stat(door: Door, form: Form) -> Call:
     return requests
 
 
+def cached(connection: int) -> tuple[str, dict[str, Any]]:
+    """(key, value) that cached reads find."""
+    return f"bench:{connection}", {"rate": connection, "text": "x" * 60}
+
+
+def cache_get(door: Door, form: Form) -> Call:
+    def requests(connection: int) -> Iterator[Exchange]:
+        key, value = cached(connection)
+        expected = f'"rate":{value["rate"]},'.encode()
+        return itertools.repeat((tool(door, form, "cache_get", {"key": key}), expected))
+
+    return requests
+
+
 def fault(body: bytes, expected: bytes) -> str:
     """Why this JSON-RPC answer is not the one asked for; empty when it is."""
     if b'"error":{"code"' in body or b'"isError":true' in body or b'"isError": true' in body:
