@@ -334,7 +334,7 @@ async def _assembled(
         usage=UsageMeter(database),
         audit=ChainedTrail(database.dialect),
         identities=identities,
-        keys=TenantKeys(database, masters, directory.created),
+        keys=TenantKeys(database, masters, directory.cached_born),
         public_url=url,
         counts=Counts(names_tenants=settings.trace_tenant and wanted()),
         house_secrets=shared,
