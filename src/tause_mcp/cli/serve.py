@@ -226,8 +226,11 @@ _LOCAL = ("tenant", "role", "protocol", "allow_path")
 def worker() -> Any:
     """The application of one process."""
     from tause_mcp.server.app import Serving, application
+    from tause_mcp.server.draining import end_with_parent
 
     asked = json.loads(os.environ[_CHILD])
+    if asked["workers"] > 1:
+        end_with_parent()
     settings = Settings.read()
     log.configure(settings.log_level)
     view = View(tuple(asked["toolsets"]) if asked["toolsets"] else None, asked["read_only"])
