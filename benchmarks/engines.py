@@ -17,7 +17,7 @@ from benchmarks.compare import Side, compared
 from benchmarks.servers import Server, ask, bare, ours, scratch
 from benchmarks.wire import MODERN, Call, Door, Exchange, Form
 
-COLLECTION = "bench"
+COLLECTION = "engines"
 IN_FLIGHT = 16
 LIMITS = {
     "sqlite": {"database_get": 1.5, "database_insert": 2.5},
