@@ -185,9 +185,32 @@ def _insert(dialect: str) -> Any:
 
 
 INSERT = Statement(_insert)
-INSERT_AT_ONCE = Statement(
-    sa.text(
-        """
+_ENTRY = (
+    "(CAST(:field_{0} AS text), CAST(:rank_{0} AS smallint), CAST(:number_{0} AS double precision),"
+    " CAST(:text_{0} AS text), CAST(:unique_key_{0} AS text))"
+)
+
+
+@lru_cache
+def insert_at_once(entries: int) -> Statement:
+    """PostgreSQL: hold the definition, count the row, add it and its index, in one round trip.
+
+    It answers how many were counted, added and indexed: what is missing says why. The columns of
+    the index are numbered from 0.
+    """
+    rows = ", ".join(_ENTRY.format(n) for n in range(entries))
+    indexed = f"""
+, indexed AS (
+  INSERT INTO document_index (tenant_id, collection, id, field, rank, number, text, unique_key)
+  SELECT CAST(:tenant AS text), CAST(:collection AS text), CAST(:id AS text), entry.*
+  FROM added, (VALUES {rows}) AS entry
+  ON CONFLICT DO NOTHING RETURNING 1 AS one
+)"""  # noqa: S608  # numbers of parameters alone
+    count = "(SELECT count(*) FROM indexed)" if entries else "0"
+    return Statement(sa.text(f"{_ADD}{indexed if entries else ''} {_COUNTS}, {count}"))
+
+
+_ADD = """
 WITH held AS (
   SELECT 1 AS one FROM collections
   WHERE tenant_id = CAST(:tenant AS text) AND name = CAST(:collection AS text)
@@ -201,20 +224,8 @@ WITH held AS (
   SELECT CAST(:tenant AS text), CAST(:collection AS text), CAST(:id AS text), 1,
     CAST(:data AS text), CAST(:sealed AS bytea), CAST(:now AS bigint), CAST(:now AS bigint)
   FROM charged ON CONFLICT DO NOTHING RETURNING 1 AS one
-), indexed AS (
-  INSERT INTO document_index
-    (tenant_id, collection, id, field, rank, number, text, unique_key)
-  SELECT CAST(:tenant AS text), CAST(:collection AS text), CAST(:id AS text), entry.*
-  FROM added, unnest(CAST(:fields AS text[]), CAST(:ranks AS smallint[]),
-    CAST(:numbers AS double precision[]), CAST(:texts AS text[]), CAST(:uniques AS text[])) AS entry
-  ON CONFLICT DO NOTHING RETURNING 1 AS one
-)
-SELECT (SELECT count(*) FROM charged), (SELECT count(*) FROM added), (SELECT count(*) FROM indexed)
-"""
-    )
-)
-"""PostgreSQL: hold the definition, count the row, add it and its index, in one round trip. How many
-were counted, added and indexed: what is missing says why."""
+)"""
+_COUNTS = "SELECT (SELECT count(*) FROM charged), (SELECT count(*) FROM added)"
 REPLACE = Statement(
     sa.update(documents)
     .where(*THERE)

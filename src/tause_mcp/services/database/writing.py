@@ -15,6 +15,7 @@ from tause_mcp.services.database.values import merged
 from tause_mcp.times import now
 
 UNLIMITED = 1 << 62
+_COLUMNS = ("field", "rank", "number", "text", "unique_key")
 
 
 class Stale(Exception):
@@ -166,8 +167,13 @@ class Writer:
     ) -> None:
         """On PostgreSQL, where it is round trips that cost."""
         entries = laid.entries
+        columns = {
+            f"{name}_{n}": value
+            for n, entry in enumerate(entries)
+            for name, value in zip(_COLUMNS, (entry.field, *entry.key, entry.unique), strict=True)
+        }
         row = await self._tx.first(
-            tables.INSERT_AT_ONCE,
+            tables.insert_at_once(len(entries)),
             collection=definition.name,
             stamp=definition.stamp,
             most=self._most,
@@ -175,11 +181,7 @@ class Writer:
             data=laid.text,
             sealed=laid.sealed,
             now=fresh.created_at,
-            fields=[entry.field for entry in entries],
-            ranks=[entry.key.rank for entry in entries],
-            numbers=[entry.key.number for entry in entries],
-            texts=[entry.key.text for entry in entries],
-            uniques=[entry.unique for entry in entries],
+            **columns,
         )
         assert row is not None
         counted, added, indexed = row
