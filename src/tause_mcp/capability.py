@@ -81,15 +81,12 @@ class Cipher(Protocol):
 
     def open(self, place: str, sealed: bytes) -> bytes:
         """The plain bytes; `Unavailable` when they are not what was sealed at this place."""
-        ...
 
 
 class Ciphers(Protocol):
-    """Where a tenant's cipher comes from."""
+    """Where a tenant's cipher comes from: `NotFound` when there is no such tenant."""
 
-    async def cipher(self, tenant: TenantId) -> Cipher:
-        """`NotFound` when there is no such tenant. Await it before a transaction."""
-        ...
+    async def cipher(self, tenant: TenantId) -> Cipher: ...
 
 
 class Binding(Protocol):
@@ -211,11 +208,6 @@ def _json(item: Any) -> bytes:
 
 
 Page = dict[str, Any]
-
-
-def always() -> str | None:
-    """Nothing is missing."""
-    return None
 
 
 # --- what a capability declares ---------------------------------------------------------------
@@ -394,7 +386,7 @@ class Capability:
     It runs before the rows go, and again after a crash: it must be able to."""
     gauges: Mapping[str, Callable[[TenantDatabase], Awaitable[int]]] = field(default_factory=dict)
     """limit name -> how much of it a tenant uses now, for `tenants_get_usage`."""
-    unconfigured: Callable[[], str | None] = always
+    unconfigured: Callable[[], str | None] = lambda: None
     """What this installation lacks for it, and what to do; None: nothing. While it lacks something
     its tools are not listed; its services raise the same text as `Unconfigured`."""
 

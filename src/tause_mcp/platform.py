@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _log = log.get("platform")
 _STATEMENT_SECONDS = 30.0
+_CHECK_SECONDS = 2.0
 
 
 class _Credentials:
@@ -100,17 +101,17 @@ class Platform:
             self.events,
             forget_logins=self._forget_logins,
             forget_tenant=self.directory.drop,
-            bury=self.usage.forget,
+            bury=self._bury,
         )
         self.directory.announce = self.news.tenant_changed
-        self.directory.farewells.append(self._leave)
+        # the keys before anything that may have to wait
+        self.directory.farewells += [self.keys.destroy, self._leave]
         self.shared: Mapping[type[Any], Any] = {
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
             TenantLimits: limits,
             Connections: Connections(self.directory),
         }
-        self.directory.farewells.append(self.keys.destroy)  # before anything that may have to wait
         for capability in self.catalog.capabilities:
             self.directory.gauges.update(capability.gauges)
             if capability.on_delete is not None:
@@ -133,6 +134,11 @@ class Platform:
     def _forget_logins(self) -> None:
         if "verifier" in vars(self):  # what was never opened remembers nobody
             self.verifier.forget()
+
+    def _bury(self, tenant: TenantId) -> None:
+        """Drop what this process remembers of a deleted tenant."""
+        self.usage.forget(tenant)
+        self.keys.forget(tenant)
 
     async def _leave(self, tenant: TenantId) -> None:
         """A deleted tenant's part of what the processes share and remember."""
@@ -229,19 +235,22 @@ class Platform:
         return Approvals(database, partial(self.keys.cipher, database.tenant))
 
     async def ready(self) -> list[str]:
-        """What is failing now; empty when this process can serve."""
-        failing = []
+        """What is failing now; empty when this process can serve. All are asked at once."""
         parts = {"database": self.database, **self.backends, "cache": self.shared_state}
-        for name, part in parts.items():
-            check = getattr(part, "check", None)
-            try:
-                async with asyncio.timeout(2):
-                    if check is not None:
-                        await check()
-            except Exception as error:  # any failure of a part is the same news
-                _log.warning("not_ready", part=name, error=type(error).__name__)
-                failing.append(name)
-        return failing
+        fine = await asyncio.gather(*(_answers(name, part) for name, part in parts.items()))
+        return [name for name, good in zip(parts, fine, strict=True) if not good]
+
+
+async def _answers(name: str, part: Any) -> bool:
+    check = getattr(part, "check", None)
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            if check is not None:
+                await check()
+    except Exception as error:  # any failure of a part is the same news
+        _log.warning("not_ready", part=name, error=type(error).__name__)
+        return False
+    return True
 
 
 @asynccontextmanager

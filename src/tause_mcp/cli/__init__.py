@@ -21,6 +21,7 @@ COMMANDS = {
     "tokens": "admin:tokens",
     "encryption": "encryption:encryption",
     "secrets": "secrets:secrets",
+    "storage": "storage:storage",
     "tools": "calls:tools",
     "approvals": "calls:approvals",
 }

@@ -33,6 +33,8 @@ PREVIEW = 4096
 OCTETS = "application/octet-stream"
 KIND = "objects"
 """How the places of sealed objects begin."""
+_GONE = "the bytes of this object cannot be found: tell the operator"
+_LOST = "the bytes of this object are lost: put it again, or delete it"
 _TYPES = MimeTypes()
 """The types that Python itself knows: the same on every machine."""
 
@@ -99,10 +101,12 @@ class Storage:
             NotFound. Invalid: the range is not one (see `keys.parse_range`).
         """
         self._checked(key)
+        marked = False
         for _ in range(3):
             row = await self._database.first(tables.FETCH, key=key)
             if row is None:
                 raise _absent()
+            marked = row[9] is not None
             found = StoredObject.of(row)
             start, end = (0, found.size) if span is None else parse_range(span, found.size)
             asked = end - start
@@ -112,7 +116,7 @@ class Storage:
             except BlobGone:  # replaced between the row and its blob: look again
                 continue
             return Reading(found, start, end, chunks, asked)
-        raise Unavailable("the bytes of this object cannot be found: tell the operator")
+        raise Unavailable(_LOST if marked else _GONE)
 
     async def _chunks(self, key: str, kept: Kept, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes, the first piece already in hand: a missing blob shows here, not later."""

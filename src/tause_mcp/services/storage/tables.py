@@ -88,7 +88,7 @@ _INFO = (_o.key, _o.size, _o.sha256, _o.etag, _o.content_type, _o.updated_at, _o
 _ONE = (_o.tenant_id == TENANT, _o.key == _KEY)
 
 STAT = Statement(sa.select(*_INFO).where(*_ONE))
-FETCH = Statement(sa.select(*_INFO, _o.body, _o.enc).where(*_ONE))
+FETCH = Statement(sa.select(*_INFO, _o.body, _o.enc, _o.lost_at).where(*_ONE))
 LIST = Statement(
     sa.select(*_INFO)
     .where(
@@ -223,4 +223,3 @@ PARTS = Statement(
 END_PARTS = Statement(sa.delete(upload_parts).where(_p.tenant_id == TENANT, _p.upload_id == _ID))
 REMOVE_UPLOADS = Statement(sa.delete(uploads).where(_u.tenant_id == TENANT))
 REMOVE_PARTS = Statement(sa.delete(upload_parts).where(_p.tenant_id == TENANT))
-TENANTS = Statement(sa.select(_s.tenant_id))

@@ -189,14 +189,19 @@ class FileStore:
         await self._off_loop(unlink)
 
     async def names(self, prefix: str = "") -> AsyncIterator[Blob]:
-        """Walk the folders, one thread hop each."""
-        folders = [self._root]
+        """Walk the folders from that of `prefix`, one thread hop each."""
+        start = self._root / prefix.rpartition("/")[0]
+        folders = [start] if start.is_dir() else []
         while folders:
             below, blobs = await self._off_loop(_entries, self._root, folders.pop())
             folders += below
             for blob in blobs:
                 if blob.name.startswith(prefix):
                     yield blob
+
+    async def unfinished(self, before: float, *, abort: bool) -> int | None:
+        """None: an unfinished write is a file that `names` shows."""
+        return 0
 
     async def check(self) -> None:
         """Write and remove a probe."""
