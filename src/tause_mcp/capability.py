@@ -386,6 +386,10 @@ class Capability:
     It runs before the rows go, and again after a crash: it must be able to."""
     gauges: Mapping[str, Callable[[TenantDatabase], Awaitable[int]]] = field(default_factory=dict)
     """limit name -> how much of it a tenant uses now, for `tenants_get_usage`."""
+    measures: Mapping[str, Callable[[Any], Callable[[TenantDatabase], Awaitable[int]]]] = field(
+        default_factory=dict
+    )
+    """limit name -> from the platform to such a gauge, for what is kept outside the rows."""
     unconfigured: Callable[[], str | None] = lambda: None
     """What this installation lacks for it, and what to do; None: nothing. While it lacks something
     its tools are not listed; its services raise the same text as `Unconfigured`."""

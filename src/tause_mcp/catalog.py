@@ -20,6 +20,7 @@ BUILT_IN = (
     "storage",
     "database",
     "dataframes",
+    "cache",
     "secrets",
     "audit",
     "catalog",

@@ -114,6 +114,8 @@ class Platform:
         }
         for capability in self.catalog.capabilities:
             self.directory.gauges.update(capability.gauges)
+            for name, measure in capability.measures.items():
+                self.directory.gauges[name] = measure(self)
             if capability.on_delete is not None:
                 self.directory.farewells.append(partial(capability.on_delete, self))
         self.pipeline = Pipeline(

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import pytest
 from tests.shared.test_signals import A, Ears, until
@@ -178,11 +179,10 @@ async def test_a_restart_without_the_scripts_is_not_noticed(
 )
 async def test_something_else_on_the_port_is_unavailable(reply: bytes) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with suppress(ConnectionError):
             while await reader.read(100) and reply:
                 writer.write(reply)
-        finally:
-            writer.close()
+        writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]

@@ -48,10 +48,21 @@ def listed(reply: Any, count: int) -> list[Any]:
     return reply
 
 
-def _pass_on_cancellation() -> None:
-    """The driver turns some cancellations into failures of its own: whoever was cancelled ends."""
-    if (task := asyncio.current_task()) is not None and task.cancelling():
-        raise asyncio.CancelledError
+class _Cancellations:
+    """The driver swallows some cancellations, or makes failures of its own of them."""
+
+    def __init__(self) -> None:
+        self._before = self._count()
+
+    @staticmethod
+    def _count() -> int:
+        task = asyncio.current_task()
+        return 0 if task is None else task.cancelling()
+
+    def pass_on(self) -> None:
+        """Whoever was cancelled since then ends."""
+        if self._count() > self._before:
+            raise asyncio.CancelledError
 
 
 class Script:
@@ -94,12 +105,15 @@ class RedisClient:
 
     async def _asked(self, question: Awaitable[Any]) -> Any:
         """The driver's own timeouts bound each read; this one bounds all of them."""
+        cancelled = _Cancellations()
         try:
             async with asyncio.timeout(_BOUND):
-                return await question
+                told = await question
         except _FAILURES as error:
-            _pass_on_cancellation()
+            cancelled.pass_on()
             raise self._failed(error) from None
+        cancelled.pass_on()
+        return told
 
     async def publish(self, channel: str, message: bytes) -> None:
         """Raises `Unavailable`."""
@@ -125,12 +139,14 @@ class RedisClient:
         Raises:
             Unavailable: it broke, or did not answer for some seconds.
         """
-        pubsub = self._redis.pubsub()
+        pubsub, cancelled = self._redis.pubsub(), _Cancellations()
         try:
             await pubsub.subscribe(channel)
-            await self._hear(pubsub, heard, subscribed)
+            while True:
+                cancelled.pass_on()
+                await self._hear(pubsub, heard, subscribed)
         except _FAILURES as error:
-            _pass_on_cancellation()
+            cancelled.pass_on()
             raise unavailable(error) from None
         finally:
             with suppress(*_FAILURES):
@@ -140,20 +156,17 @@ class RedisClient:
     async def _hear(
         self, pubsub: Any, heard: Callable[[bytes], None], subscribed: Callable[[], None]
     ) -> None:
-        asked = False
-        while True:
+        """One message, or proof that the connection lives."""
+        told = await pubsub.get_message(timeout=2 * SECONDS)
+        if told is None:
+            await pubsub.ping()
             told = await pubsub.get_message(timeout=2 * SECONDS)
-            if told is None:
-                if asked:
-                    raise TimeoutError
-                await pubsub.ping()
-                asked = True
-                continue
-            asked = False
-            if told["type"] == "subscribe":
-                subscribed()
-            elif told["type"] == "message":
-                heard(told["data"])
+        if told is None:
+            raise TimeoutError
+        if told["type"] == "subscribe":
+            subscribed()
+        elif told["type"] == "message":
+            heard(told["data"])
 
 
 @asynccontextmanager

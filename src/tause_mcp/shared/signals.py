@@ -99,9 +99,7 @@ class Signals:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
             await self._last(wire)
 
     async def _sending(self, wire: Wire) -> None:
@@ -161,6 +159,15 @@ class Signals:
         self.connected = True
         for ear in self._ears:
             _safely(ear.lost)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until they are done: a driver may swallow a cancellation that came while it connects."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.2)
 
 
 def _safely(call: Callable[..., None], *given: Any) -> None:

@@ -143,6 +143,16 @@ class TenantDirectory:
         known = self._known.get(tenant)
         return None if known is None else known.limits.get(name)
 
+    def cached_born(self, tenant: TenantId) -> int:
+        """When it was made (epoch microseconds), once `require_active` has passed; else 0."""
+        known = self._known.get(tenant)
+        return 0 if known is None else round(known.since * times.SECOND)
+
+    async def born(self, tenant: TenantId) -> int:
+        """The same from the rows, of a tenant that is being deleted too; 0 when there is none."""
+        row = await self.database.first(None, tables.BORN, child=tenant)
+        return row[0] if row else 0
+
     async def ancestors(self, tenant: TenantId) -> tuple[TenantId, ...]:
         """The tenants above, nearest first.
 

@@ -218,7 +218,7 @@ async def open_cloud(url: str) -> AsyncIterator[CloudStore]:
         raise Misconfigured(f"the storage URL has to be {scheme}://bucket/prefix")
     client: dict[str, Any] = {
         "connect_timeout": timedelta(seconds=5),
-        "timeout": timedelta(seconds=60),
+        "timeout": timedelta(seconds=30),
         "allow_http": _endpoint(scheme, options).startswith("http://"),
     }
     retry = {
