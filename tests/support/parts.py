@@ -24,6 +24,7 @@ class Parts:
     cache: redis.Server
     proxy: FaultProxy
     server: Served
+    settings: dict[str, str]
 
     def broken(self, part: Part, how: How) -> None:
         _BREAK[part, how](self)
@@ -101,7 +102,7 @@ def standing(home: Path) -> Iterator[Parts]:
                 "TAUSE_LOG_LEVEL": "warning",
             }
             with serving(home, "--transport", "http", **settings) as server:
-                yield Parts(database, cache, proxy, server)
+                yield Parts(database, cache, proxy, server, settings)
     finally:
         database.remove()
         cache.remove()

@@ -63,7 +63,11 @@ class Pool:
     async def _open(self) -> Any:
         if self._closed:
             raise ConnectionError("the pool is closed")
-        return await self._connect()
+        connection = await self._connect()
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            connection.terminate()  # `asyncio.wait_for` of 3.11 forgets that it was cancelled
+            raise asyncio.CancelledError
+        return connection
 
     def give(self, connection: Any) -> None:
         """Take a connection back that is in no transaction; in doubt it is closed."""
