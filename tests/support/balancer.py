@@ -21,17 +21,29 @@ def balancing(ports: Sequence[int], port: int | None = None) -> Iterator[str]:
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             theirs, ours = await asyncio.open_connection("127.0.0.1", next(turns))
-            await asyncio.gather(_copied(reader, ours), _copied(theirs, writer))
-        writer.close()
+            try:
+                await asyncio.gather(_copied(reader, ours), _copied(theirs, writer))
+            finally:
+                ours.close()
+                writer.close()
 
     serving = asyncio.start_server(pass_on, "127.0.0.1", port)
     server = asyncio.run_coroutine_threadsafe(serving, loop).result(10)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        loop.call_soon_threadsafe(server.close)
+        asyncio.run_coroutine_threadsafe(_ended(server), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        thread.join(10)
+        loop.close()
+
+
+async def _ended(server: asyncio.Server) -> None:
+    server.close()
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
