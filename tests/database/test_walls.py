@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
-from tests.database.notes import GET, INSERT, LIST, SLEEP, names, put
+import sqlalchemy as sa
+from tests.database.notes import GET, INSERT, LIST, SLEEP, names, notes, put
 from tests.support import postgres
 
 from tause_mcp.database import Options, Statement, TenantDatabase, Transaction
@@ -159,9 +161,7 @@ async def test_a_connection_remembers_no_tenant(postgres_notes: str) -> None:
     postgres.server().sql("TRUNCATE notes", database="notes")
 
 
-def _settings() -> object:
-    import sqlalchemy as sa
-
+def _settings() -> sa.Select[Any]:
     told = [sa.func.current_setting(f"app.{name}", True) for name in ("tenant_id", "house")]
     return sa.select(*told)
 
@@ -211,3 +211,37 @@ async def test_one_round_trip_binds_before_it_reads(bare: asyncpg.Connection, mo
     for absent in ("'tab', 'b', 'ta'", "'ta', 'a', 'tab'", "'ta', 'a', ''", "'ta', 'a', NULL"):
         assert await bare.fetch(f"EXECUTE one({absent})") == []
     assert await bare.fetchval("SELECT current_setting('app.tenant_id', true)") == ""
+
+
+async def test_a_call_cancelled_at_any_moment_leaves_a_clean_connection(
+    postgres_notes: str,
+) -> None:
+    """Also in the middle of BEGIN, which the server may carry out all the same."""
+    told = sa.select(
+        sa.func.current_setting("app.tenant_id", True),
+        sa.func.current_setting("app.house", True),
+        sa.func.current_setting("transaction_read_only"),
+        sa.select(sa.func.count()).select_from(notes).scalar_subquery(),
+    )
+    async with open_postgres(postgres_notes, Options(pool_size=1)) as database:
+        mine, asked = TenantDatabase(database, TA), Statement(told)
+        await mine.write(put("there"))
+        for i in range(120):
+            task: asyncio.Task[Any] = asyncio.create_task(
+                mine.first(GET, of="a")
+                if not i % 5
+                else mine.write(names, house=True)
+                if i % 2
+                else mine.read(names)
+            )
+            if i % 3:
+                await asyncio.sleep(i / 60_000)
+            else:
+                for _ in range(i % 11):
+                    await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            found = await database.write(None, lambda tx: tx.first(asked))
+            assert found is not None
+            assert (found[0] or "", found[1] or "", *found[2:]) == ("", "", "off", 0)
+    postgres.server().sql("TRUNCATE notes", database="notes")

@@ -51,7 +51,9 @@ async def view(settings: Settings, database: Database) -> Ground:
     """Another process's view: nothing of what the first one holds."""
     directory = TenantDirectory(database)
     masters = await open_masters(settings, database)
-    return Ground(settings, database, directory, TenantKeys(database, masters, directory.created))
+    return Ground(
+        settings, database, directory, TenantKeys(database, masters, directory.cached_born)
+    )
 
 
 @pytest.fixture(scope="session")

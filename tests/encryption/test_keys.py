@@ -226,7 +226,7 @@ from tause_mcp.tenancy import TenantId
 async def main(home, rows):
     settings = Settings(home=Path(home))
     async with open_database(rows) as database:
-        keys = TenantKeys(database, await open_masters(settings, database), lambda tenant: None)
+        keys = TenantKeys(database, await open_masters(settings, database), lambda tenant: 0)
         print((await keys.cipher(TenantId("ta"))).seal("a", b"x").hex())
 
 asyncio.run(main(*sys.argv[1:]))

@@ -89,13 +89,10 @@ def quoted(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def beginning(begin: str, tenant: TenantId | None, house: bool) -> str:
-    """What begins a transaction: one message, and settings that end with it."""
-    parts = [begin]
-    if tenant is not None:
-        parts.append(f"SET LOCAL app.tenant_id={quoted(tenant)}")
-    if house:
-        parts.append("SET LOCAL app.house='on'")
-    return ";".join(parts)
+    """What begins a transaction: one message, and settings that end with it. All are said each
+    time, so that nothing could come from a former one."""
+    mode = "'on'" if house else "''"
+    return f"{begin};SET LOCAL app.tenant_id={quoted(tenant or '')};SET LOCAL app.house={mode}"
 
 
 def alone(compiled: Compiled) -> str:
@@ -254,13 +251,19 @@ class PostgresDatabase:
         return result
 
     async def _roll_back(self, connection: Any) -> None:
-        """Undo, though the caller was cancelled; a connection that cannot is closed."""
+        """Undo, though the caller was cancelled; a connection that cannot is closed.
+
+        Always, for a cancelled BEGIN may still happen; and a cancellation that comes late meets
+        this statement, not the next caller's.
+        """
         try:
             with anyio.fail_after(_ROLLBACK_SECONDS, shield=True):
-                if connection.is_in_transaction():
-                    await connection.execute("ROLLBACK")
-        except BaseException:
+                await connection.execute("ROLLBACK")
+        except Exception:
             self._pool.drop(connection)
+        except BaseException:  # cancelled meanwhile: whoever cancels waits for it
+            self._pool.drop(connection)
+            raise
         else:
             self._pool.give(connection)
 

@@ -26,7 +26,7 @@ class _Held:
 
     cipher: "TenantCipher"
     rows: list[Any]
-    since: float | None
+    since: int
     until: float
 
 
@@ -38,12 +38,12 @@ def about(tenant: TenantId, generation: int) -> str:
 class TenantKeys:
     """The opened data keys of this process.
 
-    `since(tenant)` is when the tenant was created, as far as the process knows: a key of a former
+    `since(tenant)` is when the tenant was made, as far as the process knows: a key of a former
     tenant of the same id is not used for the new one.
     """
 
     def __init__(
-        self, database: Database, masters: Masters, since: Callable[[TenantId], float | None]
+        self, database: Database, masters: Masters, since: Callable[[TenantId], int]
     ) -> None:
         self._database = database
         self._since = since

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import postgres, redis
+from tests.support.ciphers import ciphers
 
 from tause_mcp.database import Database, TenantDatabase, open_database
 from tause_mcp.migrations import database_url, migrated
@@ -29,7 +30,13 @@ class Shelves:
 
     def of(self, tenant: str = "aa", *, born: int = 1, limit: int = LIMIT) -> Place:
         named = TenantId(tenant)
-        return Place(named, born, limit, TenantDatabase(self._database, named))
+        return Place(
+            named,
+            born,
+            limit,
+            TenantDatabase(self._database, named),
+            lambda: ciphers().cipher(named),
+        )
 
     async def used(self, at: Place) -> int:
         return await self.store.used(at.database, at.born)

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 from tests.services.cache.conftest import Shelves
+from tests.support.ciphers import ciphers
 
 from tause_mcp.database import TenantDatabase, open_database
 from tause_mcp.errors import Unavailable
@@ -28,7 +29,7 @@ async def _counted(settings: Settings, number: int, at: float) -> None:
     ):
         assert CAPABILITY.keeps is not None
         store = CAPABILITY.keeps(state)
-        place = Place(A, 1, 3000, TenantDatabase(database, A))
+        place = Place(A, 1, 3000, TenantDatabase(database, A), lambda: ciphers().cipher(A))
         await asyncio.sleep(max(at - time.time(), 0))
         for turn in range(20):
             await _tried(store.increment(place, "n", 1, None))

@@ -1,6 +1,7 @@
 """Every backend keeps, counts, evicts and invalidates alike; nothing crosses a tenant."""
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.services.cache.conftest import LIMIT, Shelves
 
-from tause_mcp.errors import Conflict, Invalid, QuotaExceeded
+from tause_mcp import times
+from tause_mcp.errors import Conflict, Invalid, QuotaExceeded, Unavailable
+from tause_mcp.services.cache import tables
 from tause_mcp.services.cache.backends import OVERHEAD, WHOLE, size_of
 from tause_mcp.services.cache.backends.memory import MemoryStore
 from tause_mcp.tenancy import TenantId
@@ -319,3 +322,16 @@ async def test_a_key_replaced_for_ever_leaves_nothing_behind_in_memory() -> None
     shelf = store._shelves[(at.tenant, at.born)]
     assert len(shelf._ends) < 200 and shelf.bytes == OVERHEAD + 2
     assert shelf.bytes < LIMIT
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
+async def test_a_value_in_a_row_is_sealed_and_opens_under_its_key_only(shelves: Shelves) -> None:
+    at = shelves.of()
+    await shelves.store.set(at, "k", b'"canary-2f6c"', None)
+    row = await at.database.first(tables.GET, of_key="k", now=times.now())
+    assert row is not None and "canary" not in base64.b64decode(row[0]).decode("latin-1")
+    told = {"key": "other", "value": row[0], "size": 9, "expires_at": None, "used_at": times.now()}
+    await at.database.write(lambda tx: tx.run(tables.PUT, **told))
+    with pytest.raises(Unavailable):
+        await shelves.store.get(at, "other", None)
+    assert await shelves.store.get(at, "k", None) == b'"canary-2f6c"'

@@ -1,12 +1,17 @@
 """Frames of a tenant: stored, told, asked, deleted, and nobody else's."""
 
+import asyncio
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
 import pytest
-from tests.services.dataframes.conftest import Shop
+from tests.services.dataframes.conftest import Here, Shop
+from tests.support.objects import opened_at, urls_of
 
 from tause_mcp.errors import Invalid, NotFound, QuotaExceeded, TooLarge, Unavailable
 from tause_mcp.services.dataframes import Frames
@@ -241,6 +246,45 @@ async def test_puts_and_deletes_at_once_leave_one_truth(shop: Shop) -> None:
     assert usage.bytes == sum(frame.size for frame in kept)
     if kept:
         assert len(await shop.rows(EVERY)) == kept[0].rows
+
+
+RACER = """
+import asyncio, json, sys
+from tests.services.dataframes.conftest import Here, Shop
+from tests.support.objects import opened_at
+from tause_mcp.errors import NotFound
+
+async def main(rows, objects, start):
+    async with opened_at(rows, objects) as world:
+        shop = Shop(world, Here())
+        for n in range(int(start), int(start) + 12):
+            body = json.dumps([{"n": n}] * (n % 4 + 1)).encode()
+            await shop.frames().put("sales", "records", body, "records")
+            if n % 4 == 0:
+                try:
+                    await shop.frames().delete("sales")
+                except NotFound:
+                    pass
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_processes_that_race_for_a_frame_leave_one_truth(tmp_path: Path) -> None:
+    rows, objects = urls_of(tmp_path / "w")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    racers = [
+        subprocess.Popen([sys.executable, "-c", RACER, rows, objects, n], env=environment)
+        for n in ("1", "101")
+    ]
+    assert [await asyncio.to_thread(racer.wait, 60) for racer in racers] == [0, 0]
+    async with opened_at(rows, objects) as world:
+        shop = Shop(world, Here())
+        kept, usage = await shop.frames().list(), await world.storage().usage()
+        assert (usage.objects, usage.bytes) == (len(kept), sum(f.size for f in kept))
+        for frame in kept:
+            found = await shop.rows(EVERY)
+            assert len(found) == frame.rows == found[0]["n"] % 4 + 1
 
 
 async def test_bytes_that_were_damaged_are_a_failure_not_an_answer(shop: Shop) -> None:

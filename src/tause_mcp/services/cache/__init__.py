@@ -20,7 +20,8 @@ def _bind(binding: Binding) -> Cache:
     def place() -> Place:
         limit = binding.limit(LIMIT)
         born = binding.shared(TenantDirectory).cached_born(tenant)
-        return Place(tenant, born, DEFAULT_LIMIT if limit is None else limit, binding.database)
+        most = DEFAULT_LIMIT if limit is None else limit
+        return Place(tenant, born, most, binding.database, binding.cipher)
 
     return Cache(binding.backend("cache"), place)
 

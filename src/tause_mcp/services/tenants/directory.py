@@ -93,11 +93,6 @@ class TenantDirectory:
             return None
         return known.since if known.active else None
 
-    def created(self, tenant: TenantId) -> float | None:
-        """When it was created (epoch seconds), if that was read already."""
-        known = self._known.get(tenant)
-        return None if known is None else known.since
-
     async def _fresh(self, tenant: TenantId) -> Standing:
         known = self._known.get(tenant)
         if known is None or known.until <= monotonic():

@@ -1,8 +1,10 @@
 """Where cached values are kept: one behaviour in this process's memory, in rows and in Redis."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from tause_mcp.capability import Cipher
 from tause_mcp.database import TenantDatabase
 from tause_mcp.errors import Conflict, Invalid, QuotaExceeded
 from tause_mcp.limits import Due
@@ -24,6 +26,8 @@ class Place:
     limit: int
     """Bytes."""
     database: TenantDatabase
+    cipher: Callable[[], Awaitable[Cipher]]
+    """What seals values where they lie in rows."""
 
 
 class CacheStore(Protocol):

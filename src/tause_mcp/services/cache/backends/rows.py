@@ -1,10 +1,12 @@
-"""Cached values in the database: for several processes without Redis."""
+"""Cached values in the database, sealed: for several processes without Redis."""
 
+import base64
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
 from tause_mcp import times
+from tause_mcp.capability import Cipher
 from tause_mcp.database import TenantDatabase, Transaction
 from tause_mcp.errors import TauseError
 from tause_mcp.limits import Due
@@ -20,8 +22,9 @@ _FRESH = 60 * times.SECOND
 class _Books:
     """A tenant's bytes inside one transaction that holds them."""
 
-    def __init__(self, tx: Transaction, used: int, now: int) -> None:
+    def __init__(self, tx: Transaction, cipher: Cipher, used: int, now: int) -> None:
         self.tx = tx
+        self._cipher = cipher
         self.used = used
         self.now = now
 
@@ -33,7 +36,7 @@ class _Books:
         await self.tx.run(tables.DROP, of_key=key)
         self.used -= row[1]
         alive = row[2] is None or row[2] > self.now
-        return (row[0], row[2]) if alive else None
+        return (_opened(self._cipher, key, row[0]), row[2]) if alive else None
 
     async def expire(self) -> None:
         row = await self.tx.first(tables.ENDED, now=self.now)
@@ -52,10 +55,19 @@ class _Books:
                     break
                 await self.tx.run(tables.DROP, of_key=oldest)
                 self.used -= size
+        sealed = _sealed(self._cipher, key, value)
         await self.tx.run(
-            tables.PUT, key=key, value=value, size=need, expires_at=until, used_at=self.now
+            tables.PUT, key=key, value=sealed, size=need, expires_at=until, used_at=self.now
         )
         self.used += need
+
+
+def _sealed(cipher: Cipher, key: str, value: str) -> str:
+    return base64.b64encode(cipher.seal(f"cache/{key}", value.encode())).decode()
+
+
+def _opened(cipher: Cipher, key: str, sealed: str) -> str:
+    return cipher.open(f"cache/{key}", base64.b64decode(sealed)).decode()
 
 
 class RowStore:
@@ -69,14 +81,16 @@ class RowStore:
         if now - row[1] > _FRESH:
             with suppress(TauseError):  # an older look at when it was used is all that is lost
                 await at.database.write(lambda tx: tx.run(tables.TOUCH, of_key=key, of_used_at=now))
-        return str(row[0]).encode()
+        return _opened(await at.cipher(), key, row[0]).encode()
 
     async def _change(self, at: Place, work: Callable[[_Books], Awaitable[T]]) -> T:
+        cipher = await at.cipher()
+
         async def whole(tx: Transaction) -> T:
             await tx.run(tables.BEGIN_USAGE, bytes=0)
             row = await tx.first(tables.LOCK_USAGE)
             assert row is not None  # it was made the moment before
-            books = _Books(tx, row[0], times.now())
+            books = _Books(tx, cipher, row[0], times.now())
             result = await work(books)
             await tx.run(tables.SET_USAGE, of_bytes=books.used)
             return result
