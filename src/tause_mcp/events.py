@@ -7,13 +7,15 @@ from typing import Literal, get_args
 from tause_mcp import log
 from tause_mcp.tenancy import TenantId
 
-Kind = Literal["resource", "resources", "tools", "prompts", "access"]
-KINDS: frozenset[str] = frozenset(get_args(Kind))
+Kind = Literal["resource", "resources", "tools", "prompts", "access", "closing"]
+KINDS: frozenset[str] = frozenset(get_args(Kind)) - {"closing"}
+"""What processes tell each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change; `uri` only for kind `resource`. `access`: what a credential may do changed."""
+    """One change; `uri` only for kind `resource`. `access`: what a credential may do changed;
+    `closing`: this process ends."""
 
     kind: Kind
     uri: str = ""
@@ -67,8 +69,15 @@ class EventBus:
 
     def missed(self) -> None:
         """News of other processes were lost: every listener here is to look anew."""
+        self._everyone(*_LOOK_ANEW)
+
+    def close(self) -> None:
+        """This process ends: open streams are to end now."""
+        self._everyone(Event("closing"))
+
+    def _everyone(self, *events: Event) -> None:
         for tenant in tuple(self._listeners):
-            for event in _LOOK_ANEW:
+            for event in events:
                 self.deliver(tenant, event)
 
     def resource_updated(self, tenant: TenantId, path: str) -> None:

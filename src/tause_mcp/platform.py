@@ -80,6 +80,8 @@ class Platform:
     keys: TenantKeys
     public_url: str
     local_paths: tuple[Path, ...] = ()
+    draining: bool = False
+    """It is about to end: what runs is finished, and balancers are to look elsewhere."""
     counts: Counts = field(default_factory=Counts)
     house_secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """What replicas share instead of files of the home, by the files' names."""
@@ -133,6 +135,10 @@ class Platform:
             digest_key=self.seal.derive("digest"),
             watch=self.counts,
         )
+
+    def drain(self) -> None:
+        """Not ready any more, and still serving."""
+        self.draining = True
 
     def _forget_logins(self) -> None:
         if "verifier" in vars(self):  # what was never opened remembers nobody
@@ -241,7 +247,8 @@ class Platform:
         """What is failing now; empty when this process can serve. All are asked at once."""
         parts = {"database": self.database, **self.backends, "cache": self.shared_state}
         fine = await asyncio.gather(*(_answers(name, part) for name, part in parts.items()))
-        return [name for name, good in zip(parts, fine, strict=True) if not good]
+        leaving = ["draining"] if self.draining else []
+        return leaving + [name for name, good in zip(parts, fine, strict=True) if not good]
 
 
 async def _answers(name: str, part: Any) -> bool:

@@ -96,6 +96,12 @@ class Settings(BaseModel):
         description="Write the tenant's id on spans, when `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector.",
     )
     deadline: float = Field(60.0, gt=0, le=3600, description="Seconds a call may work.")
+    drain: float = Field(
+        1.0,
+        ge=0,
+        le=60,
+        description="Seconds from SIGTERM, when `/readyz` turns to 503, to the first refused connection.",
+    )
     max_body: int = Field(
         4_194_304, ge=65_536, le=67_108_864, description="Bytes of one MCP request body."
     )

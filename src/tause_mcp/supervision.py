@@ -22,10 +22,10 @@ async def beside(
     try:
         yield
     finally:
-        await _ended(tasks)
+        await ended(tasks)
 
 
-async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+async def ended(tasks: Iterable[asyncio.Task[None]]) -> None:
     """Cancel until all have ended: a driver may lose a cancellation in a failure of its own."""
     pending = set(tasks)
     while pending:

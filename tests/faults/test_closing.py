@@ -3,6 +3,8 @@
 import asyncio
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.support.forked import Forked, Zygote, forking
+from tests.support.serving import environment
 from tests.support.tenants import rows_at
 
 from tause_mcp.testing.walk_wire import LEGACY, Speaker, written
@@ -216,6 +219,47 @@ async def test_a_deleted_tenant_ends_everywhere_and_the_same_id_sees_nothing_of_
             assert len(keys) == 1
             told = json.dumps((await fresh.tool("audit_search", {})).value)
             assert "storage_put" not in told
+
+
+async def test_a_local_session_ends_with_its_tenant_and_no_other(
+    replicas: tuple[Replica, Replica],
+) -> None:
+    here, _ = replicas
+    home = here.forked.home
+    hello = written(here.speaker(era=LEGACY).message("initialize", INITIALIZE)) + b"\n"
+    sessions = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", "tause_mcp", "serve", "--tenant", name],
+            env=environment(home),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for name in ("acme", "default")
+    }
+    try:
+        for session in sessions.values():
+            assert session.stdin is not None and session.stdout is not None
+            session.stdin.write(hello)
+            session.stdin.flush()
+            assert b"serverInfo" in await asyncio.to_thread(session.stdout.readline)
+        await here.root("tenants_suspend", tenant_id="acme")
+        ended = sessions["acme"]
+        assert ended.stderr is not None
+        await asyncio.to_thread(ended.wait, SECONDS)
+        assert b"'acme'" in ended.stderr.read()
+        assert sessions["default"].poll() is None
+    finally:
+        for session in sessions.values():
+            session.kill()
+            await asyncio.to_thread(session.communicate)
+
+
+INITIALIZE = {
+    "protocolVersion": LEGACY,
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "1"},
+}
 
 
 async def test_the_limit_of_open_streams_holds_over_replicas_and_kinds(

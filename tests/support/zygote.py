@@ -10,7 +10,12 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+HERE = str(Path(__file__).parent)
+sys.path[:] = [path for path in sys.path if path != HERE]
+# its modules are named after what they start (`redis`)
 
 IMPORTED = (
     "tause_mcp.cli.serve",

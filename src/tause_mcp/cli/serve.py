@@ -6,8 +6,9 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -16,7 +17,7 @@ import click
 
 from tause_mcp import log
 from tause_mcp.cli import house
-from tause_mcp.errors import Misconfigured
+from tause_mcp.errors import Misconfigured, Unavailable
 from tause_mcp.events import Event
 from tause_mcp.platform import Platform, open_platform
 from tause_mcp.server.identity import View
@@ -25,7 +26,7 @@ from tause_mcp.telemetry.traces import tracing
 from tause_mcp.tenancy import Caller
 
 _RECHECK = 3.0
-"""Seconds between looks at the key of a local session."""
+"""Seconds between looks at the key and the tenant of a local session."""
 _CHILD = "_TAUSE_SERVING"
 """How a worker process learns what its parent was asked; not a setting."""
 
@@ -61,13 +62,25 @@ def _stdio(view: View, asked: dict[str, Any]) -> None:
         async with open_platform(settings) as platform:
             _refuse_unknown_toolsets(platform, view)
             platform.local_paths = _folders(asked["allow_path"])
-            person = Person(await platform.local(asked["tenant"], asked["role"]))
+            sit = partial(platform.local, asked["tenant"], asked["role"])
+            person = Person(await sit())
             protocol = cast(Protocol, asked["protocol"])
             serving = serve_stdio(platform, person, view, protocol, stdout)
             with tracing(platform.catalog.named):
-                await (_while_key_holds(platform, person, serving) if settings.api_key else serving)
+                await _while_held(platform, person, sit, serving)
 
-    asyncio.run(whole())
+    async def ended() -> None:
+        try:
+            await whole()
+        except SessionOver as error:  # a thread still waits for stdin: nothing can wake it
+            click.echo(f"tause-mcp: {error}", err=True)
+            os._exit(1)
+
+    asyncio.run(ended())
+
+
+class SessionOver(Misconfigured):
+    """The house was closed in order; the session's own reader cannot be."""
 
 
 @dataclass
@@ -80,30 +93,41 @@ class Person:
         return self.caller
 
 
-async def _while_key_holds(
-    platform: Platform, person: Person, serving: Coroutine[Any, Any, None]
+async def _while_held(
+    platform: Platform,
+    person: Person,
+    sit: Callable[[], Awaitable[Caller]],
+    serving: Coroutine[Any, Any, None],
 ) -> None:
-    """A revoked or expired `TAUSE_API_KEY` ends its session, as it does at every other door; and
-    the session may never do more than the key may now."""
+    """A suspended or deleted tenant, and a revoked or expired `TAUSE_API_KEY`, end the session, as
+    they do at every other door; and it may never do more than the key may now."""
     session = asyncio.create_task(serving)
+    tenant = person.caller.tenant
+    since = await platform.directory.active_since(tenant)
     changed = asyncio.Event()
 
     def hear(event: Event) -> None:
         if event.kind == "access":
             changed.set()
 
-    platform.events.subscribe(person.caller.tenant, hear)
-    while not session.done():
+    platform.events.subscribe(tenant, hear)
+    while True:
         waking = asyncio.create_task(changed.wait())
         ends = {session, waking}
         await asyncio.wait(ends, timeout=_RECHECK, return_when=asyncio.FIRST_COMPLETED)
         waking.cancel()
         changed.clear()
+        if session.done():
+            break
         try:
-            person.caller = await platform.local(None, "")
-        except Misconfigured:
+            person.caller = await sit()
+            if await platform.directory.active_since(tenant) != since:
+                raise Misconfigured(f"the tenant {tenant!r} of this session was closed")
+        except Unavailable:  # nobody can tell now; neither can any call do anything
+            continue
+        except Misconfigured as error:
             session.cancel()
-            raise
+            raise SessionOver(str(error)) from None
     await session
 
 
@@ -202,8 +226,11 @@ _LOCAL = ("tenant", "role", "protocol", "allow_path")
 def worker() -> Any:
     """The application of one process."""
     from tause_mcp.server.app import Serving, application
+    from tause_mcp.server.draining import end_with_parent
 
     asked = json.loads(os.environ[_CHILD])
+    if asked["workers"] > 1:
+        end_with_parent()
     settings = Settings.read()
     log.configure(settings.log_level)
     view = View(tuple(asked["toolsets"]) if asked["toolsets"] else None, asked["read_only"])

@@ -17,6 +17,7 @@ from tause_mcp.http.metrics import metrics
 from tause_mcp.platform import Platform, open_platform
 from tause_mcp.server.build import Hook, build
 from tause_mcp.server.doors import Doors
+from tause_mcp.server.draining import draining
 from tause_mcp.server.identity import View
 from tause_mcp.server.sse import SseDoor
 from tause_mcp.settings import Settings
@@ -106,6 +107,8 @@ def application(
                 await stack.enter_async_context(sharing(platform.counts, serving.counts))
                 http = HttpApp(platform, serving)
                 await stack.enter_async_context(http.doors.running())
+                events, seconds = platform.events, settings.drain
+                stack.enter_context(draining(platform.drain, events.close, seconds))
                 inner = http.guarded
                 opened(platform)
             except Misconfigured as error:

@@ -23,7 +23,7 @@ RECHECK_SECONDS = 3.0
 async def while_held(
     events: EventBus, tenant: TenantId, holds: Callable[[], Awaitable[bool]] | None
 ) -> AsyncIterator[None]:
-    """Cancel the block, and leave it, once `holds` says no.
+    """Cancel the block, and leave it, once `holds` says no or the process ends.
 
     Asked every few seconds, and at once when what the tenant's credentials may do has changed.
     """
@@ -91,6 +91,8 @@ async def _watch(
     def hear(event: Event) -> None:
         if event.kind == "access":
             changed.set()
+        elif event.kind == "closing":
+            block.cancel()
 
     end = events.subscribe(tenant, hear)
     try:

@@ -43,7 +43,7 @@ _MAX_URIS = 256
 def _sdk_event(event: Event) -> ServerEvent | None:
     """None for what is no news of the catalogue."""
     match event.kind:
-        case "access":
+        case "access" | "closing":
             return None
         case "resource":
             return ResourceUpdated(uri=event.uri)
@@ -124,11 +124,6 @@ class Listening:
         if end is not None:
             end()
         return EmptyResult()
-
-    def close(self) -> None:
-        """End every stream, politely: the server drains."""
-        for handler in self._tenants.values():
-            handler.close()
 
 
 def _connection(ctx: Context) -> Any:

@@ -69,7 +69,9 @@ def _default(database: Database, workers: int) -> str:
 def _redis(url: str) -> AbstractAsyncContextManager[SharedState]:
     try:
         from tause_mcp.shared.redis_state import open_redis_state
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != "redis":
+            raise
         raise Misconfigured(
             f"{SETTING}: Redis needs 'redis': install the extra `tause-mcp[redis]`"
         ) from None

@@ -16,6 +16,7 @@ import orjson
 
 from tause_mcp import log
 from tause_mcp.errors import Invalid, Unavailable
+from tause_mcp.supervision import ended
 from tause_mcp.tenancy import TenantId, tenant_id
 
 LONGEST = 32 * 1024
@@ -99,7 +100,7 @@ class Signals:
         try:
             yield
         finally:
-            await _end(tasks)
+            await ended(tasks)
             await self._last(wire)
 
     async def _sending(self, wire: Wire) -> None:
@@ -159,15 +160,6 @@ class Signals:
         self.connected = True
         for ear in self._ears:
             _safely(ear.lost)
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel until they are done: a driver may swallow a cancellation that came while it connects."""
-    left = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.2)
 
 
 def _safely(call: Callable[..., None], *given: Any) -> None:

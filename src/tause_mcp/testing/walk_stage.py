@@ -208,6 +208,8 @@ def uris_of(path: str, tenant: str, handles: Handles) -> list[str]:
     if not brace:
         return [f"tause://{tenant}/{path}"]
     name, _, end = rest.partition("}")
-    values = [h.value for h in handles.named(name.lstrip("+"))] or ["2026-01-01"]
+    known = handles.named(*like(name.lstrip("+")))
+    known.sort(key=lambda h: not h.tool.startswith(f"{path.partition('/')[0]}_"))
+    values = [h.value for h in known] or ["2026-01-01"]
     filled = [f"{start}{value}{end}" for value in values[:12]]
     return [uri for path in filled for uri in uris_of(path, tenant, handles)]

@@ -330,7 +330,7 @@ async def database_aggregate(
     return {"items": told}
 
 
-@tool("Change several documents", scope="database:write", cost=5, hints=CHANGE)
+@tool("Change several documents", scope="database:write", cost=5, hints=CHANGE, secret_input=True)
 async def database_transact(
     collections: Collections,
     caller: Caller,

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from tause_mcp.capability import Consent
 from tause_mcp.database import Statement, TenantDatabase
 from tause_mcp.errors import Unavailable
+from tause_mcp.services.approvals.record import UNREADABLE
 from tause_mcp.services.approvals.tables import approvals
 
 from .conftest import A, House
@@ -27,6 +28,10 @@ async def test_what_is_asked_is_kept_sealed_and_opens_in_its_own_record_only(
     await mine.write(lambda tx: tx.run(Statement(moved)))
     with pytest.raises(Unavailable):
         await house.of().get(second.id)
+    with pytest.raises(Unavailable):
+        await house.of().answer(second.id, True, "ana", "cli")
+    listed = {one.id: one.summary for one in await house.of().recent(None, None, 10)}
+    assert listed == {first.id: "Pay canary-1b7e", second.id: UNREADABLE}
 
 
 async def test_a_record_that_an_older_release_kept_in_plain_is_shown(house: House) -> None:

@@ -104,7 +104,7 @@ async def test_the_limit_and_unique_values_hold_among_processes(home: House) -> 
     insert = [{"collection": "things", "document": {"n": n}} for n in range(30)]
     done = await together([child(home, "database_insert", insert) for _ in range(2)])
     assert done.pop("done") == 25
-    assert sum(done.values()) == 35 and set(done) == {"conflict", "quota_exceeded"}
+    assert sum(done.values()) == 35 and set(done) <= {"conflict", "quota_exceeded"}
     assert await count(home) == 25
     row = await home.platform.database_of(home.caller("ta").tenant).first(USAGE)
     assert row is not None and row[0] == 25

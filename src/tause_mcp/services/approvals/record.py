@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 
 from tause_mcp import times
 from tause_mcp.capability import Cipher
+from tause_mcp.errors import Unavailable
 from tause_mcp.tenancy import TenantId
+
+UNREADABLE = "(this record is damaged and cannot be answered)"
 
 _ID = re.compile(r"ap_([a-z0-9][a-z0-9_-]{1,62})\.[A-Za-z0-9_-]{24}", re.ASCII)
 
@@ -50,12 +53,24 @@ def place_of(approval_id: str) -> str:
     return f"approvals/{approval_id}"
 
 
-def read(row: tuple[Any, ...], now: int, cipher: Cipher) -> Record:
-    """From a row of `tables.SHOWN`; what ran out unanswered or unused reads as expired."""
+def _opened(approval_id: str, sealed: bytes, cipher: Cipher, *, listed: bool) -> str:
+    try:
+        return cipher.open(place_of(approval_id), sealed).decode()
+    except Unavailable:
+        if not listed:  # nobody answers what cannot be shown
+            raise
+        return UNREADABLE
+
+
+def read(row: tuple[Any, ...], now: int, cipher: Cipher, *, listed: bool = False) -> Record:
+    """From a row of `tables.SHOWN`; what ran out unanswered or unused reads as expired.
+
+    In a list, a summary that does not open is `UNREADABLE`: one damaged row does not hide the rest.
+    """
     *columns, sealed = row
     record = Record(*columns)
     if sealed is not None:
-        record = record._replace(summary=cipher.open(place_of(record.id), bytes(sealed)).decode())
+        record = record._replace(summary=_opened(record.id, bytes(sealed), cipher, listed=listed))
     lapsed = record.status in ("pending", "approved") and record.expires_at <= now
     return record._replace(
         page_only=bool(record.page_only), status="expired" if lapsed else record.status

@@ -54,7 +54,7 @@ class Approvals:
             )
         )
         cipher = await self._cipher()
-        return [read(row, now, cipher) for row in rows]
+        return [read(row, now, cipher, listed=True) for row in rows]
 
     async def answer(
         self, approval_id: str, approve: bool, by: Caller | str, means: Means
