@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -11,7 +12,7 @@ from tests.support import postgres
 
 from tause_mcp.database import TenantDatabase, Transaction, Work, open_database
 from tause_mcp.database.postgres import PostgresDatabase, dsn_of, open_postgres
-from tause_mcp.errors import Invalid, Misconfigured, Unavailable
+from tause_mcp.errors import Conflict, Invalid, Misconfigured, Unavailable
 from tause_mcp.tenancy import TenantId
 
 pytestmark = pytest.mark.anyio
@@ -205,4 +206,26 @@ async def test_work_that_awaits_something_else_is_refused(
         with pytest.raises((RuntimeError, Unavailable), match=r"nothing but its own|nothing was"):
             await call
     assert await mine.read(names) == []
+    await mine.write(put("after"))
+
+
+async def test_a_background_loop_whose_calls_fail_can_be_ended_at_any_moment(
+    mine: TenantDatabase,
+) -> None:
+    """Also while a failed transaction is being undone: the server waits for it when it closes."""
+
+    async def failing(tx: Transaction) -> None:
+        raise Conflict("no")
+
+    async def for_ever() -> None:
+        while True:
+            with suppress(Conflict):
+                await mine.write(failing)
+
+    for i in range(80):
+        task = asyncio.create_task(for_ever())
+        await asyncio.sleep(i / 20_000)
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=5)
+        assert done and task.cancelled()
     await mine.write(put("after"))

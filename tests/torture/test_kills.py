@@ -19,6 +19,7 @@ from tests.support import backends
 from tests.support.backends import named
 from tests.support.forked import forking, zygote
 from tests.support.serving import environment, start
+from tests.torture.documents import Documents
 from tests.torture.writers import DEATH, Keys, Lost, Objects, Resumed
 
 from tause_mcp.catalog import load
@@ -44,6 +45,7 @@ async def test_many_kills_lose_nothing_that_was_acknowledged(
         async with httpx2.AsyncClient(base_url=forked.url, timeout=30, trust_env=False) as http:
             speaker = Speaker(http, forked.key)
             writers: list[Any] = [Objects(f"w{n}", speaker, draw) for n in range(6)]
+            writers += [Documents(f"c{n}", speaker, draw) for n in range(2)]
             writers += [Keys(speaker), Resumed(speaker)]
             for kill in range(KILLS):
                 await _interrupted(writers, forked, draw.uniform(0.02, 0.5))

@@ -29,6 +29,7 @@ class Pool:
         self._free = asyncio.Semaphore(size)
         self._idle: deque[tuple[Any, float]] = deque()
         self._lent: set[Any] = set()
+        self._opening: set[asyncio.Future[Any]] = set()
         self._closed = False
 
     async def take(self) -> Any:
@@ -42,13 +43,32 @@ class Pool:
                 await self._free.acquire()
         else:
             await self._free.acquire()
+        connection = self._fresh() or await self._opened()
+        self._lent.add(connection)
+        return connection
+
+    async def _opened(self) -> Any:
+        """A new one. It is opened though its caller leaves: the next one finds it."""
+        if self._closed:
+            self._free.release()
+            raise ConnectionError("the pool is closed")
+        opening = asyncio.ensure_future(self._connect())
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
         try:
-            connection = self._fresh() or await self._open()
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._left_behind)
+            raise
         except BaseException:
             self._free.release()
             raise
-        self._lent.add(connection)
-        return connection
+
+    def _left_behind(self, opening: asyncio.Future[Any]) -> None:
+        if opening.cancelled() or opening.exception() is not None:
+            self._free.release()
+        else:
+            self.give(opening.result())
 
     def _fresh(self) -> Any | None:
         """The connection that was used last: it is warm, and the server's end is likely there."""
@@ -59,15 +79,6 @@ class Pool:
                 return connection
             connection.terminate()
         return None
-
-    async def _open(self) -> Any:
-        if self._closed:
-            raise ConnectionError("the pool is closed")
-        connection = await self._connect()
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            connection.terminate()  # `asyncio.wait_for` of 3.11 forgets that it was cancelled
-            raise asyncio.CancelledError
-        return connection
 
     def give(self, connection: Any) -> None:
         """Take a connection back that is in no transaction; in doubt it is closed."""
@@ -92,6 +103,7 @@ class Pool:
     async def close(self) -> None:
         """Say goodbye on what is idle, cut what is lent."""
         self._closed = True
+        await asyncio.gather(*self._opening, return_exceptions=True)
         idle = [connection for connection, _ in self._idle]
         self._idle.clear()
         with suppress(Exception):

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
-import anyio
 import asyncpg
 
 from tause_mcp import log
@@ -180,6 +179,7 @@ class PostgresDatabase:
     def __init__(self, pool: Pool, *, pooled: bool = False) -> None:
         self._pool = pool
         self._pooled = pooled
+        self._undoing: set[asyncio.Task[None]] = set()
 
     async def first(
         self, tenant: TenantId | None, statement: Statement, /, **values: Any
@@ -252,21 +252,28 @@ class PostgresDatabase:
         return result
 
     async def _roll_back(self, connection: Any) -> None:
-        """Undo, though the caller was cancelled; a connection that cannot is closed.
+        """Undo in a task of its own, which ends whether or not the caller is cancelled meanwhile."""
+        undoing = asyncio.create_task(self._undo(connection))
+        self._undoing.add(undoing)
+        undoing.add_done_callback(self._undoing.discard)
+        await asyncio.shield(undoing)
 
-        Always, for a cancelled BEGIN may still happen; and a cancellation that comes late meets
-        this statement, not the next caller's.
-        """
+    async def _undo(self, connection: Any) -> None:
+        """Always, for a cancelled BEGIN may still happen; and a cancellation that comes late meets
+        this statement, not the next caller's. A connection that cannot is closed."""
         try:
-            with anyio.fail_after(_ROLLBACK_SECONDS, shield=True):
+            async with asyncio.timeout(_ROLLBACK_SECONDS):
                 await connection.execute("ROLLBACK")
-        except Exception:
+        except BaseException as error:
             self._pool.drop(connection)
-        except BaseException:  # cancelled meanwhile: whoever cancels waits for it
-            self._pool.drop(connection)
-            raise
+            if not isinstance(error, Exception):
+                raise
         else:
             self._pool.give(connection)
+
+    async def settled(self) -> None:
+        """Wait until nothing is being undone any more."""
+        await asyncio.gather(*self._undoing, return_exceptions=True)
 
     async def check(self) -> None:
         try:
@@ -305,7 +312,9 @@ async def open_postgres(
     """Open a pool of connections as they are needed; the server may come up later."""
     told = connecting(url, options)
     pool = Pool(lambda: asyncpg.connect(**told), options.pool_size, options.timeout)
+    database = PostgresDatabase(pool, pooled=options.pooled)
     try:
-        yield PostgresDatabase(pool, pooled=options.pooled)
+        yield database
     finally:
+        await database.settled()
         await pool.close()

@@ -40,23 +40,26 @@ class DatabaseRates:
         if rate.amount <= 0:
             return rate.nothing()
         charge = rate.charge(cost)
-        told = {"of_name": rate.name, "burst": rate.burst, "now": times.now()}
+        told = {"of_name": rate.name, "burst": rate.burst}
 
-        async def owed(tx: Transaction) -> int:
-            row = await tx.first(tables.OWED, **told)
+        async def owed(tx: Transaction, now: int) -> int:
+            row = await tx.first(tables.OWED, **told, now=now)
             return row[0] if row else 0
 
         async def work(tx: Transaction) -> Taken:
-            taken = await tx.first(tables.TAKE, charge=charge, **told)
+            now = (
+                times.now()
+            )  # in its turn: who waited to write must not be judged by an older time
+            taken = await tx.first(tables.TAKE, charge=charge, **told, now=now)
             if taken is not None:
                 return Taken(0, rate.left(taken[0]))
-            before = await owed(tx)
+            before = await owed(tx, now)
             return Taken(max(before + charge - rate.burst, 1), rate.left(before))
 
         database = TenantDatabase(self._database, tenant)
         if cost:
             return await database.write(work)
-        return Taken(0, rate.left(await database.read(owed)))
+        return Taken(0, rate.left(await database.read(lambda tx: owed(tx, times.now()))))
 
     async def forget(self, tenant: TenantId, *names: str) -> None:
         async def work(tx: Transaction) -> None:

@@ -154,7 +154,7 @@ async def test_a_query_that_takes_too_long_is_killed() -> None:
             await engine.run(ACME, SLOW, [LARGE])
     finally:
         await engine.close()
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 20
     assert processes() == []
 
 

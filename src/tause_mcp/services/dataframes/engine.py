@@ -39,6 +39,8 @@ WAITING = 16
 """Jobs of one tenant that may wait for their turn."""
 IDLE = 30.0
 """Seconds that a started process waits for a job."""
+_START_SECONDS = 15.0
+"""What a process may take to be ready, on a busy machine."""
 _log = log.get("dataframes")
 _WORKER = Path(__file__).with_name("worker.py")
 _FRAME = struct.Struct(">QQ")
@@ -170,7 +172,7 @@ class Engine:
             raise Unavailable("no process can be started: try again", retry_after=1.0) from None
         try:
             assert process.stdout is not None
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(_START_SECONDS):
                 await process.stdout.readexactly(1)
         except BaseException as failed:
             if isinstance(failed, EOFError):
