@@ -47,6 +47,7 @@ conformance: $(VENV)/.dev
 
 torture: $(VENV)/.dev
 	@$(BIN)/python -m pytest -m torture $(ARGS)
+	@$(BIN)/python -m pytest -m torture --backends=servers tests/torture $(ARGS)
 
 surface: $(VENV)/.dev
 	@UPDATE_SURFACE=1 $(BIN)/python -m pytest -q tests/laws

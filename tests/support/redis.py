@@ -89,6 +89,15 @@ class Server:
             wire.sendall(_spoken(*words))
             return wire.recv(65_536)
 
+    def conversation(self, *commands: tuple[str, ...]) -> list[bytes]:
+        """Commands on one connection, one after another; a reply each."""
+        replies = []
+        with socket.create_connection(("127.0.0.1", self.port), timeout=2) as wire:
+            for words in commands:
+                wire.sendall(_spoken(*words))
+                replies.append(wire.recv(65_536))
+        return replies
+
     def url(self, **query: Any) -> str:
         """A database of its own on this server."""
         asked = "&".join(f"{name}={value}" for name, value in query.items())

@@ -58,11 +58,11 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def run_all(home: Path, *commands: Sequence[str]) -> list[str]:
+def run_all(home: Path, *commands: Sequence[str], **settings: str) -> list[str]:
     """Run several commands in one process, for what only prepares; the stdout of each."""
     done = subprocess.run(
         [sys.executable, "-c", SEVERAL, json.dumps(commands)],
-        env=environment(home),
+        env=environment(home, **settings),
         capture_output=True,
         text=True,
         timeout=60,

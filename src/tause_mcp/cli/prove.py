@@ -11,6 +11,7 @@ import click
 
 from tause_mcp.cli import house
 from tause_mcp.errors import Invalid, Misconfigured
+from tause_mcp.platform import Platform
 from tause_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -105,14 +106,13 @@ def _verify(file: Path, jwks: str) -> None:
 
 
 def _keys(jwks: str) -> Mapping[str, Any]:
-    """The installation's keys: of a key set, else of this home."""
+    """The installation's keys: of a key set, else of this one."""
     from tause_mcp.auth.identities import Refused
     from tause_mcp.auth.jwks import keys_in
     from tause_mcp.auth.opening import fetched
-    from tause_mcp.auth.signing import Keyring
 
     if not jwks:
-        return Keyring.open(house.settings().at_home(""), "").verifying
+        return house.in_house(_own_keys)
     try:
         if "://" in jwks:
             return keys_in(asyncio.run(fetched(jwks)))
@@ -121,3 +121,7 @@ def _keys(jwks: str) -> Mapping[str, Any]:
         raise Invalid(f"--jwks: {refused}", field="jwks") from None
     except OSError as error:
         raise Misconfigured(f"--jwks: cannot be read: {error.strerror}") from None
+
+
+async def _own_keys(platform: Platform) -> Mapping[str, Any]:
+    return platform.verifier.keyring.verifying

@@ -31,6 +31,7 @@ _DOWN = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # an idle connection that the server has just ended
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, starting up, cancelled by its operator
     asyncpg.InsufficientResourcesError,  # disk full, too many connections

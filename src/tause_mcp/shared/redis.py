@@ -16,7 +16,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from tause_mcp import log
+from tause_mcp import log, tally
 from tause_mcp.errors import Misconfigured, Unavailable
 
 SETTING = "TAUSE_CACHE_URL"
@@ -36,6 +36,7 @@ Argument = str | bytes | int
 
 def unavailable(error: BaseException) -> Unavailable:
     """What a caller may know: no address and no command."""
+    tally.failed("cache")
     _log.warning("redis_error", error=type(error).__name__)
     return Unavailable("the shared cache is unavailable: try again in a moment", retry_after=1.0)
 
