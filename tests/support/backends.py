@@ -39,7 +39,7 @@ SEAMS = (
 )
 """Modules through which a test comes to a house: a test that uses none is pure."""
 
-OF_THEIR_OWN = ("tests/database", "tests/migrations")
+OF_THEIR_OWN = ("tests/database", "tests/migrations", "tests/replicas")
 """Tests that choose the engines themselves."""
 
 _TEMPLATE = "template_house"

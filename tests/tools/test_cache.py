@@ -170,7 +170,7 @@ async def _delete(home: House, tenant: str) -> None:
 
     named = TenantId(tenant)
     await home.platform.database.write(
-        None, lambda tx: tx.run(tables.MARK_DELETED, child=named, now=1)
+        None, lambda tx: tx.run(tables.MARK_DELETED, child=named, now=1), house=True
     )
     await home.platform.directory.remove(named)
 

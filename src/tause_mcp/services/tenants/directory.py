@@ -145,7 +145,7 @@ class TenantDirectory:
 
     async def born(self, tenant: TenantId) -> int:
         """The same from the rows, of a tenant that is being deleted too; 0 when there is none."""
-        row = await self.database.first(None, tables.BORN, child=tenant)
+        row = await self.database.first(tenant, tables.BORN, child=tenant)
         return row[0] if row else 0
 
     async def ancestors(self, tenant: TenantId) -> tuple[TenantId, ...]:
