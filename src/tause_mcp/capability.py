@@ -152,6 +152,10 @@ class Binding(Protocol):
         """The tenant's limit of that name; None is unlimited."""
         ...
 
+    def value(self, name: Literal["currency", "locale", "timezone"]) -> Any:
+        """The tenant's value in force of a key that always has one."""
+        ...
+
 
 class Pages:
     """Pages of one listing: cursors are authenticated and bound to tenant, tool and filter."""

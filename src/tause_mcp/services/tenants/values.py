@@ -176,6 +176,11 @@ def in_force(line: "Line") -> dict[str, Origin]:
     return {key: origin for key, origin in found.items() if origin is not None}
 
 
+def standing_values(line: "Line") -> dict[str, Any]:
+    """The values in force of the keys that always have one."""
+    return {key: next(origins(line, key)).value.value for key in DEFAULTS}
+
+
 def stated_limits(line: "Line", depth: int) -> dict[str, int]:
     """What is stated for the tenant at `depth`: by its plan, and above that for itself."""
     return {**plan_of(line, depth).get("limits", {}), **line.limits[depth]}
