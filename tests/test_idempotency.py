@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from tests.support.ciphers import ciphers
 from tests.support.tenants import CATALOG, House, at_once, open_house, rows_of, who
 
 from tause_mcp import idempotency, times
@@ -42,7 +43,7 @@ async def house(path: Path) -> AsyncIterator[House]:
 
 
 def keys(house: House, **options: float) -> StoredIdempotency:
-    return StoredIdempotency(house.database, **{"patience": 0.2, **options})
+    return StoredIdempotency(house.database, ciphers(), **{"patience": 0.2, **options})
 
 
 async def configure(house: House, key: str, value: Any = 1, caller: Any = None) -> Any:

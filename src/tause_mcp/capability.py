@@ -84,6 +84,14 @@ class Cipher(Protocol):
         ...
 
 
+class Ciphers(Protocol):
+    """Where a tenant's cipher comes from."""
+
+    async def cipher(self, tenant: TenantId) -> Cipher:
+        """`NotFound` when there is no such tenant. Await it before a transaction."""
+        ...
+
+
 class Binding(Protocol):
     """What a service is made of for one call: its tenant, and the house's means for that tenant."""
 
@@ -263,6 +271,8 @@ class Tool:
     flagship: bool = False
     secret: bool = False
     """The result holds a secret: shown once, never stored for a repeated idempotency key."""
+    secret_input: bool = False
+    """An argument holds a secret: the recorded digest of the arguments cannot be found by trying."""
     open_result: bool = False
     """The result has no fixed shape, or may be stored and previewed when over 24 KiB."""
     everyone: bool = False
@@ -355,6 +365,8 @@ class Backends:
     default: Callable[[Settings], str]
     factories: Mapping[str, str | Callable[..., Any]]
     """scheme -> `package.module:factory`, imported when used; `async with factory(url)`."""
+    group: str = ""
+    """A further group of entry points, beside `tause_mcp.backends`, whose names are schemes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,16 @@ from tause_mcp.capability import Capability, Prompt, Resource, Route, Tool
 from tause_mcp.operation import Operation, compile_completion, compile_operation
 from tause_mcp.tenancy import Scopes
 
-BUILT_IN = ("tenants", "access", "approvals", "storage", "colombia", "audit", "catalog")
+BUILT_IN = (
+    "tenants",
+    "access",
+    "approvals",
+    "storage",
+    "secrets",
+    "colombia",
+    "audit",
+    "catalog",
+)
 """One line per capability: `services.<name>.CAPABILITY`, and its faces by the same stem."""
 
 GROUPS = (

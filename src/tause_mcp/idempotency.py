@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tause_mcp import log, times
+from tause_mcp.capability import Ciphers
 from tause_mcp.database import (
     TENANT,
     Database,
@@ -125,9 +126,15 @@ class StoredIdempotency:
     """`pipeline.Idempotency` over the table, for any number of processes."""
 
     def __init__(
-        self, database: Database, *, lease: float = LEASE, patience: float = PATIENCE
+        self,
+        database: Database,
+        ciphers: Ciphers,
+        *,
+        lease: float = LEASE,
+        patience: float = PATIENCE,
     ) -> None:
         self._database = database
+        self._ciphers = ciphers
         self._lease = int(lease * times.SECOND)
         self._patience = patience
 
@@ -179,7 +186,13 @@ class StoredIdempotency:
 
     async def _read(self, tenant: TenantId, key: str) -> Kept | None:
         row = await TenantDatabase(self._database, tenant).first(READ, of_key=key)
-        return None if row is None else Kept(*row)
+        if row is None:
+            return None
+        kept = Kept(*row)
+        if kept.result is None or kept.result[:1] == b"{":  # of a release that kept it in plain
+            return kept
+        opened = (await self._ciphers.cipher(tenant)).open(_place(key), bytes(kept.result))
+        return kept._replace(result=opened)
 
     async def _take(self, caller: Caller, key: str, digest: str) -> bool:
         token, now = secrets.token_hex(8), times.now()
@@ -220,6 +233,8 @@ class StoredIdempotency:
         """Remember the result (None: it is a secret). The change is done: this never fails it."""
         state = SECRET if result is None else DONE
         try:
+            if result is not None:
+                result = (await self._ciphers.cipher(caller.tenant)).seal(_place(key), result)
             await self._write(caller, key, KEEP, of_state=state, of_result=result)
         except TauseError as error:
             _log.error("result_not_kept", tenant=caller.tenant, code=error.code)
@@ -244,7 +259,12 @@ class StoredIdempotency:
     async def sweep(self) -> None:
         """Remove what is older than a day, of every tenant."""
         now = times.now()
-        await self._database.write(None, lambda tx: tx.run(SWEEP, now=now))
+        await self._database.write(None, lambda tx: tx.run(SWEEP, now=now), house=True)
+
+
+def _place(key: str) -> str:
+    """Where a result is kept sealed."""
+    return f"idempotency/{key}"
 
 
 def _check(key: str) -> None:

@@ -148,6 +148,10 @@ class Operation:
         return any(kind is Call for _, kind in self.wants)
 
     @cached_property
+    def secret_input(self) -> bool:
+        return isinstance(self.declared, Tool) and self.declared.secret_input
+
+    @cached_property
     def secret(self) -> bool:
         return isinstance(self.declared, Tool) and self.declared.secret
 

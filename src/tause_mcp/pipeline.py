@@ -7,6 +7,7 @@ Protocol passed in, so that each is tested alone and no door can skip one.
 
 import asyncio
 import hashlib
+import hmac
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
@@ -61,8 +62,10 @@ _UNDO_SECONDS = 15.0
 _log = log.get("pipeline")
 
 
-def digest_of(operation: str, arguments: Mapping[str, Any]) -> str:
+def digest_of(operation: str, arguments: Mapping[str, Any], key: bytes = b"") -> str:
     """SHA-256 over the operation and its arguments, members in canonical order, null as absent.
+
+    With `key` it is an HMAC: arguments that hold a secret must not be found by trying.
 
     Raises:
         Invalid: something among them that JSON cannot carry (a lone surrogate, a huge integer).
@@ -73,7 +76,8 @@ def digest_of(operation: str, arguments: Mapping[str, Any]) -> str:
         told = orjson.dumps(present, option=option, default=str)
     except TypeError:
         raise Invalid("an argument holds text or a number that JSON cannot carry") from None
-    return hashlib.sha256(operation.encode() + b"\0" + told).hexdigest()
+    whole = operation.encode() + b"\0" + told
+    return hmac.digest(key, whole, "sha256").hex() if key else hashlib.sha256(whole).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ class Pipeline:
     meter: Meter
     binder: Binder
     deadline: float = 60.0
+    digest_key: bytes = b""
+    """The key of the digests of calls that hold a secret."""
 
     async def run(self, operation: Operation, call: Invocation) -> Result:
         """Run one operation for its caller.
@@ -142,7 +148,9 @@ class Pipeline:
         a cancelled or lost commit may have happened.
         """
         caller, key = call.caller, call.idempotency_key
-        digest = digest_of(operation.name, call.arguments)
+        digest = digest_of(
+            operation.name, call.arguments, self.digest_key if operation.secret_input else b""
+        )
         if (
             key
             and (first := await self.idempotency.recall(caller, operation, key, digest)) is not None

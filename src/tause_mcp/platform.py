@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from tause_mcp.auth import Door, door, key_caller, local_caller
 from tause_mcp.binding import Bound
 from tause_mcp.capability import Capability
 from tause_mcp.catalog import Catalog, load
-from tause_mcp.database import Database, TenantDatabase, open_database
+from tause_mcp.database import Database, Options, TenantDatabase, open_database
 from tause_mcp.encryption import TenantKeys, open_masters
 from tause_mcp.errors import Misconfigured, NotFound
 from tause_mcp.events import EventBus
@@ -28,7 +28,7 @@ from tause_mcp.services.approvals import ApprovalGate, Approvals, Means, Record,
 from tause_mcp.services.audit import ChainedTrail
 from tause_mcp.services.catalog.search import Entry, Index
 from tause_mcp.services.storage import Storage
-from tause_mcp.services.tenants import TenantDirectory, UsageMeter
+from tause_mcp.services.tenants import Connections, TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tause_mcp.auth import Verifier
 
 _log = log.get("platform")
+_STATEMENT_SECONDS = 30.0
 
 
 class _Credentials:
@@ -79,12 +80,15 @@ class Platform:
             Entry(o.name, o.title, o.description, words[o.capability]) for o in tools
         )
         self.credentials = _Credentials(self)
-        gate = ApprovalGate(self.database, self.settings, self.approval_url, self._ceiling)
+        gate = ApprovalGate(
+            self.database, self.settings, self.approval_url, self._ceiling, self.keys
+        )
         limits = TenantLimits(self.directory)
         self.shared: Mapping[type[Any], Any] = {
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
             TenantLimits: limits,
+            Connections: Connections(self.directory),
         }
         self.directory.farewells.append(self.keys.destroy)  # before anything that may have to wait
         for capability in self.catalog.capabilities:
@@ -95,11 +99,14 @@ class Platform:
             tenants=self.directory,
             limits=limits,
             approvals=gate,
-            idempotency=StoredIdempotency(self.database, lease=self.settings.deadline + 30),
+            idempotency=StoredIdempotency(
+                self.database, self.keys, lease=self.settings.deadline + 30
+            ),
             audit=self.audit,
             meter=self.usage,
             binder=self,
             deadline=self.settings.deadline,
+            digest_key=self.seal.derive("digest"),
         )
 
     # pipeline.Binder
@@ -180,7 +187,11 @@ class Platform:
             raise NotFound("no such approval")
         database = self.database_of(tenant)
         database.trailers.append(self.audit.answered(tenant, approval_id, approve, by, means))
-        return await Approvals(database).answer(approval_id, approve, by, means)
+        return await self.approvals_of(database).answer(approval_id, approve, by, means)
+
+    def approvals_of(self, database: TenantDatabase) -> Approvals:
+        """The approvals of the tenant that `database` is bound to."""
+        return Approvals(database, partial(self.keys.cipher, database.tenant))
 
     async def ready(self) -> list[str]:
         """What is failing now; empty when this process can serve."""
@@ -208,7 +219,7 @@ async def open_platform(
         _log.warning("plugin_left_out", problem=problem)
     await migrated(settings)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(database_url(settings)))
+        database = await stack.enter_async_context(_rows(settings))
         backends = {
             c.name: await stack.enter_async_context(_backend(c, settings, catalog))
             for c in catalog.capabilities
@@ -221,6 +232,16 @@ async def open_platform(
         stack.push_async_callback(platform.usage.flush)
         await stack.enter_async_context(_background(platform))
         yield platform
+
+
+def _rows(settings: Settings) -> AbstractAsyncContextManager[Database]:
+    """The database that the settings name. No statement outlasts a call's deadline."""
+    options = Options(
+        pool_size=settings.database_pool_size,
+        pooled=settings.database_pooler == "transaction",
+        timeout=min(settings.deadline, _STATEMENT_SECONDS),
+    )
+    return open_database(database_url(settings), options)
 
 
 def last_served(settings: Settings) -> str:
@@ -240,7 +261,7 @@ async def _assembled(
 ) -> Platform:
     home = settings.at_home("")
     url = (settings.public_url or public_url or last_served(settings)).rstrip("/")
-    directory = TenantDirectory(database)
+    directory = TenantDirectory(database, settings.environment)
     identities = StoredIdentities(database, directory)
     return Platform(
         settings=settings,
@@ -251,7 +272,7 @@ async def _assembled(
         events=EventBus(),
         directory=directory,
         usage=UsageMeter(database),
-        audit=ChainedTrail(),
+        audit=ChainedTrail(database.dialect),
         identities=identities,
         keys=TenantKeys(database, await open_masters(settings, database), directory.created),
         public_url=url,
@@ -263,6 +284,7 @@ def _backend(capability: Capability, settings: Settings, catalog: Catalog) -> An
     plugged = catalog.plugins.get("tause_mcp.backends", {})
     prefix = f"{capability.name}."
     added = {n.removeprefix(prefix): f for n, f in plugged.items() if n.startswith(prefix)}
+    added |= catalog.plugins.get(capability.backends.group, {})
     url = capability.backends.default(settings)
     setting = f"TAUSE_{capability.name.upper()}_URL"
     known = {**capability.backends.factories, **added}

@@ -34,6 +34,14 @@ class Settings(BaseModel):
         "",
         description="A role that may migrate. Without it a pending migration on PostgreSQL refuses to start.",
     )
+    database_pooler: Literal["", "transaction"] = Field(
+        "",
+        description="`transaction`: TAUSE_DATABASE_URL leads to pgbouncer in transaction mode. The admin URL "
+        "always leads to the server itself.",
+    )
+    database_pool_size: int = Field(
+        10, ge=1, le=1000, description="Connections to PostgreSQL per process."
+    )
     storage_url: Secret = Field(
         "",
         description="Objects: `file:///path`, `memory://`, `s3://bucket`, `gs://bucket`, `az://container`. "
@@ -43,6 +51,11 @@ class Settings(BaseModel):
         "",
         description="Cache, rate limits, replay store and events across replicas: `memory://` or "
         "`redis://host:port/0`. Default: this process's memory, and the database with several workers.",
+    )
+    secrets_url: Secret = Field(
+        "",
+        description="Tenants' secrets: `database://` (encrypted rows), `env://PREFIX`, "
+        "`aws://region/prefix` or `vault://host/mount`. Default: `database://`.",
     )
     encryption_key: Secret = Field(
         "",

@@ -20,6 +20,7 @@ def postgres_notes() -> str:
     url = server.create("notes")
     ddl = str(sa.schema.CreateTable(notes).compile(dialect=postgresql.dialect()))
     server.sql("SET ROLE owner", ddl, database="notes")
+    server.protect("notes")
     return url
 
 

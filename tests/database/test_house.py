@@ -8,7 +8,6 @@ import pytest
 from tests.support import postgres
 
 from tause_mcp.errors import IdempotencyConflict, NotFound, PreconditionFailed, Unauthenticated
-from tause_mcp.services.approvals import Approvals
 from tause_mcp.tenancy import TenantId
 from tause_mcp.testing.home import House, house
 
@@ -18,9 +17,8 @@ TA, TAB = TenantId("ta"), TenantId("tab")
 
 @pytest.fixture(scope="module")
 def server_settings() -> dict[str, str]:
-    url = postgres.server().create("house")
-    admin = postgres.server().url("house", "owner")
-    return {"TAUSE_DATABASE_URL": url, "TAUSE_DATABASE_ADMIN_URL": admin}
+    postgres.server().create("house")
+    return postgres.server().settings("house")
 
 
 def emptied() -> None:
@@ -47,7 +45,7 @@ async def home(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 async def approve(home: House, tenant: TenantId, asked: dict[str, str]) -> None:
     assert asked["status"] == "approval_required"
-    book = Approvals(home.platform.database_of(tenant))
+    book = home.platform.approvals_of(home.platform.database_of(tenant))
     await book.answer(asked["id"], True, "ana", "cli")
 
 

@@ -29,10 +29,14 @@ class Ground:
 
     async def tenant(self, name: str) -> None:
         fresh = {"parent": ROOT, "named": name, "plan": None, "now": 1}
-        await self.database.write(None, lambda tx: tx.run(tables.INSERT, child=name, **fresh))
+        await self.database.write(
+            None, lambda tx: tx.run(tables.INSERT, child=name, **fresh), house=True
+        )
 
     async def mark_deleted(self, name: str) -> None:
-        await self.database.write(None, lambda tx: tx.run(tables.MARK_DELETED, child=name, now=2))
+        await TenantDatabase(self.database, TenantId(name)).write(
+            lambda tx: tx.run(tables.MARK_DELETED, child=name, now=2)
+        )
 
     async def rows(self, tenant: str) -> list[Any]:
         from tause_mcp.encryption.tables import KEYS
@@ -52,11 +56,8 @@ async def view(settings: Settings, database: Database) -> Ground:
 
 @pytest.fixture(scope="session")
 def keys_server() -> dict[str, str]:
-    url = postgres.server().create("keys")
-    return {
-        "TAUSE_DATABASE_URL": url,
-        "TAUSE_DATABASE_ADMIN_URL": postgres.server().url("keys", "owner"),
-    }
+    postgres.server().create("keys")
+    return postgres.server().settings("keys")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -125,7 +125,9 @@ async def test_the_key_of_a_former_tenant_is_not_used_for_the_new_one(ground: Gr
     fresh = {"parent": "default", "named": TA, "plan": None, "now": 5_000_000}
     from tause_mcp.services.tenants import tables
 
-    await ground.database.write(None, lambda tx: tx.run(tables.INSERT, child=TA, **fresh))
+    await ground.database.write(
+        None, lambda tx: tx.run(tables.INSERT, child=TA, **fresh), house=True
+    )
     await other.directory.active_since(TA)  # what proves a credential of the new tenant
     assert await other.keys.cipher(TA) is not before
 

@@ -72,13 +72,12 @@ def at_file(path: Path) -> Place:
 
 
 def at_server(name: str) -> Place:
-    url = postgres.server().create(name)
+    postgres.server().create(name)
 
     def query(sql: str) -> list[str]:
         return postgres.server().sql(sql, database=name).split()
 
-    admin = postgres.server().url(name, "owner")
-    return Place({"TAUSE_DATABASE_URL": url, "TAUSE_DATABASE_ADMIN_URL": admin}, query)
+    return Place(postgres.server().settings(name), query)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -113,7 +112,10 @@ def test_head_is_the_newest_script() -> None:
 async def test_the_migrated_schema_is_the_one_in_the_code(place: Place) -> None:
     """Else a new installation and the statements would not fit."""
     import tause_mcp.platform  # noqa: F401  # imports every table of the house
+    from tause_mcp.catalog import built_in
     from tause_mcp.database import metadata
+
+    built_in()
 
     await migrated(place.settings)
     url = place.settings.database_url
@@ -145,7 +147,10 @@ def _compared(connection: sa.Connection, metadata: sa.MetaData) -> list[object]:
 
 def test_every_table_of_a_tenant_has_the_tenant_first_in_its_key() -> None:
     import tause_mcp.platform  # noqa: F401  # imports every table of the house
+    from tause_mcp.catalog import built_in
     from tause_mcp.database import metadata
+
+    built_in()
 
     for table in metadata.tables.values():
         if "tenant_id" in table.columns:
@@ -184,9 +189,10 @@ _RACE = """
 import asyncio, sys
 import alembic.command, sqlalchemy.ext.asyncio
 from tause_mcp import migrations
+from tause_mcp.migrations import server
 from tause_mcp.settings import Settings
 
-revision = migrations._revision_of_file, migrations._revision_of_server
+revision = migrations._revision_of_file, server.revision
 
 def meet():
     print("pending", flush=True)
@@ -198,11 +204,12 @@ def of_file(path):
     return found
 
 async def of_server(url):
-    found = await revision[1](url)
-    meet()
-    return found
+    try:
+        return await revision[1](url)
+    finally:  # also where the role is still to be made
+        meet()
 
-migrations._revision_of_file, migrations._revision_of_server = of_file, of_server
+migrations._revision_of_file, server.revision = of_file, of_server
 asyncio.run(migrations.migrated(Settings.read()))
 """
 
@@ -365,7 +372,7 @@ async def test_urls_without_the_driver_are_as_good_and_later_starts_need_no_admi
     del plain["TAUSE_DATABASE_ADMIN_URL"]
     await migrated(Settings.read(plain))
     place.query("REVOKE ALL ON alembic_version FROM app")
-    with pytest.raises(Misconfigured, match="grant it SELECT"):
+    with pytest.raises(Misconfigured, match="may not read the tables: run `tause-mcp migrate`"):
         await migrated(Settings.read(plain))
 
 

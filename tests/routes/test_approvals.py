@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
+from tests.support.ciphers import approvals_of, ciphers
 from tests.support.rows import make_file
 
 from tause_mcp import times
@@ -80,7 +81,12 @@ class House:
         tenant = tenant_of(approval_id)
         if tenant is None:
             raise NotFound("no such approval")
-        return await Approvals(self.database_of(tenant)).answer(approval_id, approve, by, means)
+        return await self.approvals_of(self.database_of(tenant)).answer(
+            approval_id, approve, by, means
+        )
+
+    def approvals_of(self, database: TenantDatabase) -> Approvals:
+        return approvals_of(database)
 
     # what a test does beside the page
 
@@ -103,13 +109,13 @@ class House:
         class Ttl:
             approval_ttl: int = ttl
 
-        gate = ApprovalGate(self.database, Ttl(), lambda t, i: i, ceiling)
+        gate = ApprovalGate(self.database, Ttl(), lambda t, i: i, ceiling, ciphers())
         caller = Caller("key:agent", A, Scopes(frozenset({"notifications:write"})))
         call = Invocation(caller, {"message": "hi"})
         return (await gate.settle(call, SEND, f"{summary} {ttl}", Consent(summary))).id
 
     async def status(self, approval_id: str) -> str:
-        return (await Approvals(self.database_of(A)).get(approval_id)).status
+        return (await approvals_of(self.database_of(A)).get(approval_id)).status
 
 
 @pytest.fixture
@@ -308,7 +314,7 @@ async def test_a_person_signs_in_sees_what_will_happen_and_answers(
     shown = (await browser.get(f"/approvals/{id_}")).text
     assert all(t in shown for t in ("Send 900 mails", "campaign", "key:agent", "UTC"))
     assert await answer(browser, id_, csrf, said) == 303
-    record = await Approvals(house.database_of(A)).get(id_)
+    record = await approvals_of(house.database_of(A)).get(id_)
     assert (record.status, record.means) == (status, "page")
     assert record.answered_by == f"key:{parse(key)[1]}"
     assert "csrf" not in (await browser.get(f"/approvals/{id_}")).text

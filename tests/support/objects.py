@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import backends
+from tests.support.ciphers import ciphers
 from tests.support.rows import make_file
 
 from tause_mcp.database import Database, TenantDatabase, open_database
@@ -31,7 +32,7 @@ class World:
 
         return Storage(
             bound(),
-            Blobs(bound(), self.store),
+            Blobs(bound(), self.store, lambda: ciphers().cipher(TenantId(tenant))),
             limit=lambda: limit,
             max_object=most,
             changed=lambda key: self.changed.append((tenant, key)),

@@ -56,7 +56,7 @@ class Ledger:
 
     dialect = "memory"
 
-    async def write(self, tenant: TenantId | None, work: Any) -> Any:
+    async def write(self, tenant: TenantId | None, work: Any, *, house: bool = False) -> Any:
         rows = _Rows()
         result = await work(rows)
         if self.down:

@@ -63,12 +63,67 @@ CAPABILITY = Capability("noisy", "Noise", "ruido", services={}, modules=(_module
 '''
 
 
+LEAKY = '''
+"""A plugin that forgot the tenant: everybody's notes in one file."""
+
+import json
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+from pydantic import Field
+from tause_mcp.capability import CREATE, READ, Capability, tool
+from typing_extensions import TypedDict
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]{1,40}$")]
+Text = Annotated[str, Field(max_length=200)]
+_kept = Path(__file__).with_name("notes.json")
+
+
+def _notes() -> dict[str, str]:
+    return json.loads(_kept.read_text()) if _kept.exists() else {}
+
+
+class Note(TypedDict):
+    name: str
+    content: str
+
+
+@tool("Keep a note", scope="leaky:write", hints=CREATE)
+async def leaky_put(name: Name, content: Text) -> Note:
+    """Keep a note. Use it to remember."""
+    _kept.write_text(json.dumps({name: content, **_notes()}))
+    return {"name": name, "content": content}
+
+
+@tool("Read a note", scope="leaky:read", hints=READ)
+async def leaky_get(name: Name) -> Note:
+    """Read a note. Use it to recall."""
+    return {"name": name, "content": _notes().get(name, "")}
+
+
+_module = ModuleType("leaky_tools")
+_module.put, _module.get = leaky_put, leaky_get
+CAPABILITY = Capability("leaky", "Notes", "notas", services={}, modules=(_module,))
+'''
+
+
 def noisy(folder: Path) -> Path:
     """The folder, with the plugin `noisy` installed in it."""
-    information = folder / "noisy-1.0.dist-info"
+    return _installed(folder, "noisy", NOISY)
+
+
+def leaky(folder: Path) -> Path:
+    """The folder, with the plugin `leaky` installed in it."""
+    return _installed(folder, "leaky", LEAKY)
+
+
+def _installed(folder: Path, name: str, code: str) -> Path:
+    information = folder / f"{name}-1.0.dist-info"
     information.mkdir(parents=True)
-    (folder / "noisy.py").write_text(NOISY)
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: noisy\nVersion: 1.0\n")
-    entry = "[tause_mcp.capabilities]\nnoisy = noisy:CAPABILITY\n"
+    (folder / f"{name}.py").write_text(code)
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    entry = f"[tause_mcp.capabilities]\n{name} = {name}:CAPABILITY\n"
     (information / "entry_points.txt").write_text(entry)
     return folder

@@ -1,9 +1,11 @@
 """A real PostgreSQL on a free port: started once per session when first asked for, then killed.
 
 `server()` is the one server of the session. `server().create(name)` makes an empty database owned
-by the role `owner`; tests connect as `app`, which owns nothing and may not bypass row security.
+by the role `owner`, no superuser. Tests connect as `app`, the role that `owner` makes by migrating:
+it owns nothing, and row-level security binds it.
 """
 
+import asyncio
 import atexit
 import ctypes
 import os
@@ -62,7 +64,7 @@ class Server:
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                   "--locale=C", "--no-sync")  # fmt: skip
         self.start()
-        self.sql("CREATE ROLE owner LOGIN", "CREATE ROLE app LOGIN NOBYPASSRLS")
+        self.sql("CREATE ROLE owner LOGIN CREATEROLE")
 
     @property
     def _data(self) -> str:
@@ -126,17 +128,37 @@ class Server:
         return f"postgresql+asyncpg://{role}@127.0.0.1:{self.port}/{database}"
 
     def create(self, database: str) -> str:
-        """A fresh, empty database; the URL of `app`, who may use what `owner` makes there."""
+        """A fresh, empty database of `owner`; the URL of `app`, whom a migration will make."""
         self.sql(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
         self.sql(f'CREATE DATABASE "{database}" OWNER owner')
-        self.sql(
-            "GRANT ALL ON SCHEMA public TO owner",
-            "ALTER DEFAULT PRIVILEGES FOR ROLE owner "
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app",
-            "ALTER DEFAULT PRIVILEGES FOR ROLE owner GRANT USAGE ON SEQUENCES TO app",
-            database=database,
-        )
         return self.url(database)
+
+    def settings(self, database: str) -> dict[str, str]:
+        """The environment of an installation on this database."""
+        admin = self.url(database, "owner")
+        return {"TAUSE_DATABASE_URL": self.url(database), "TAUSE_DATABASE_ADMIN_URL": admin}
+
+    def protect(self, database: str) -> None:
+        """Make `app` and the walls around whatever tables `owner` has made there."""
+        asyncio.run(_protected(self.url(database, "owner")))
+
+
+async def _protected(admin: str) -> None:
+    import sqlalchemy as sa
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from tause_mcp.database import protection, role
+
+    def work(connection: sa.Connection) -> None:
+        run = connection.exec_driver_sql
+        role.ensure_role(run, "app", None)
+        protection.protect(run)
+        role.grant(run, "app")
+
+    engine = create_async_engine(admin, poolclass=sa.NullPool)
+    async with engine.begin() as connection:
+        await connection.run_sync(work)
+    await engine.dispose()
 
 
 @cache

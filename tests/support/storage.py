@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
+from tests.support.ciphers import ciphers
 from tests.support.objects import World, opened_world
 
 import tause_mcp.resources.storage
@@ -64,12 +65,13 @@ class House:
     local_paths: tuple[Path, ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
     since: dict[str, float | None] = field(default_factory=dict)
-    keys: dict[str, _Key] = field(default_factory=lambda: {"k1": _Key()})
+    issued: dict[str, _Key] = field(default_factory=lambda: {"k1": _Key()})
 
     def __post_init__(self) -> None:
         modules = (tause_mcp.tools.storage, tause_mcp.resources.storage)
         self.catalog = Catalog((replace(CAPABILITY, modules=modules),))
         self.database = self.world.database
+        self.keys = ciphers()
         self.backends: Mapping[str, Any] = {"storage": self.world.store}
         self.events = self.directory = self.identities = self
         self.notes = passing = _Passing()
@@ -88,7 +90,7 @@ class House:
         return self.since.get(tenant, 1.0)
 
     async def key(self, tenant: TenantId, key_id: str) -> _Key | None:
-        return self.keys.get(key_id)
+        return self.issued.get(key_id)
 
     def database_of(self, tenant: TenantId) -> TenantDatabase:
         return TenantDatabase(self.database, tenant)

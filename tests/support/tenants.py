@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import backends
+from tests.support.ciphers import ciphers
 from tests.support.rows import make_file
 
 import tause_mcp.prompts.tenants
@@ -67,13 +68,14 @@ class House:
     events: EventBus = field(default_factory=EventBus)
     changes: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    kept: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.directory = TenantDirectory(self.database)
+        self.directory = TenantDirectory(self.database, self.settings.environment)
         self.usage = UsageMeter(self.database)
         self.limits = TenantLimits(self.directory)
-        self.audit = ChainedTrail()
-        self.idempotency = StoredIdempotency(self.database)
+        self.audit = ChainedTrail(self.database.dialect)
+        self.idempotency = StoredIdempotency(self.database, ciphers())
         self.shared: dict[type[Any], Any] = {
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
@@ -141,7 +143,11 @@ class House:
             await self.call("tenants_configure", who(tenant), values={"n": number})
 
     def records(self, tenant: str) -> AuditRecords:
-        return AuditRecords(self.database_of(TenantId(tenant)))
+        async def keep(body: AsyncIterator[bytes]) -> dict[str, Any]:
+            self.kept.append(b"".join([piece async for piece in body]))
+            return {"key": f"results/{len(self.kept)}"}
+
+        return AuditRecords(self.database_of(TenantId(tenant)), keep)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.ciphers import approvals_of, ciphers
 from tests.support.rows import make_file
 
 from tause_mcp.auth.apikeys import mint
@@ -70,7 +71,7 @@ class Desk:
         caller = call.caller
         made: dict[type[Any], Any] = {
             Access: Access(database, caller, self, above),
-            Approvals: Approvals(database),
+            Approvals: approvals_of(database),
             Pages: Pages(self.seal, caller.tenant, operation.name),
             Caller: caller,
         }
@@ -86,7 +87,9 @@ class Desk:
         async def ceiling(tenant: TenantId, currency: str) -> int | None:
             return None
 
-        gate = ApprovalGate(self.database, self, lambda t, i: f"https://h/approvals/{i}", ceiling)
+        gate = ApprovalGate(
+            self.database, self, lambda t, i: f"https://h/approvals/{i}", ceiling, ciphers()
+        )
         parts: Any = dict.fromkeys(("tenants", "limits", "audit", "meter", "binder"), self)
         pipeline = Pipeline(approvals=gate, idempotency=self, **parts)  # type: ignore[arg-type]  # no call here has a key
         return await pipeline.run(TOOLS[name], Invocation(who or owner(), arguments))

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from tests.support.ciphers import approvals_of
 
 from tause_mcp.errors import Forbidden, Invalid, NotFound
-from tause_mcp.services.approvals import Approvals
 from tause_mcp.tenancy import ROLES, Caller, Scopes, TenantId
 
 from .conftest import TOOLS, Desk, holder, owner
@@ -120,7 +120,7 @@ async def test_a_strong_key_waits_for_a_person(desk: Desk, arguments: dict[str, 
 
 async def test_the_same_call_after_the_approval_makes_the_key_once(desk: Desk) -> None:
     waiting = await desk.call("access_create_key", role="admin")
-    approvals = Approvals(desk.database_of(TenantId("ta")))
+    approvals = approvals_of(desk.database_of(TenantId("ta")))
     await approvals.answer(waiting["id"], True, "ana", "cli")
     made = await desk.call("access_create_key", role="admin")
     assert made["scopes"] == sorted(ROLES["admin"])

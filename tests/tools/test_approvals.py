@@ -1,9 +1,9 @@
 """What a model sees of approvals: what waits, and never a way to answer."""
 
 import pytest
+from tests.support.ciphers import approvals_of
 
 from tause_mcp.errors import Invalid, NotFound
-from tause_mcp.services.approvals import Approvals
 from tause_mcp.tenancy import ROLES, TenantId
 
 from .conftest import TOOLS, Desk, holder, owner
@@ -52,14 +52,14 @@ async def test_an_agent_sees_its_approval_and_who_answered(desk: Desk) -> None:
         "access_create_key", "key:boss", False,
     )  # fmt: skip
     assert "answered_by" not in told
-    await Approvals(desk.database_of(TenantId("ta"))).answer(id_, True, "ana", "cli")
+    await approvals_of(desk.database_of(TenantId("ta"))).answer(id_, True, "ana", "cli")
     told = await desk.call("approvals_get", agent, id=id_)
     assert (told["status"], told["answered_by"], told["means"]) == ("approved", "ana", "cli")
 
 
 async def test_approvals_are_listed_newest_first_by_status(desk: Desk) -> None:
     ids = [await wait(desk, f"k{n}") for n in range(3)]
-    await Approvals(desk.database_of(TenantId("ta"))).answer(ids[1], False, "ana", "cli")
+    await approvals_of(desk.database_of(TenantId("ta"))).answer(ids[1], False, "ana", "cli")
     first = await desk.call("approvals_list", limit=2)
     rest = await desk.call("approvals_list", limit=2, cursor=first["next_cursor"])
     assert [a["id"] for a in first["items"] + rest["items"]] == ids[::-1]

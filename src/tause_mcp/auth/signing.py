@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+from jwt.algorithms import ECAlgorithm
 
 from tause_mcp.auth.audience import normalised
 from tause_mcp.auth.compact import LONGEST, encoded
@@ -103,6 +104,10 @@ class Keyring:
     def assertion(self, audience: str, *, now: float | None = None) -> str:
         """A single-use login (RFC 7523) of this installation at another, one minute long."""
         return self._signed(self.issuer, audience, ASSERTION_LIFETIME, now, {}, "JWT")
+
+    def sign(self, content: bytes) -> bytes:
+        """The bare ES256 signature of `content`, by the key that signs now."""
+        return ECAlgorithm(ECAlgorithm.SHA256).sign(content, self._signing)
 
     def _signed(
         self,

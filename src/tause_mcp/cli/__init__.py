@@ -15,9 +15,11 @@ COMMANDS = {
     "migrate": "care:migrate",
     "doctor": "care:doctor",
     "audit": "care:audit",
+    "prove": "prove:prove",
     "tenants": "admin:tenants",
     "keys": "admin:keys",
     "tokens": "admin:tokens",
+    "secrets": "secrets:secrets",
     "tools": "calls:tools",
     "approvals": "calls:approvals",
 }

@@ -12,10 +12,10 @@ from tause_mcp.errors import Misconfigured
 
 @click.command()
 def migrate() -> None:
-    """Bring the database's schema up to date."""
+    """Bring the database's schema up to date; on a server also its role, privileges and walls."""
     from tause_mcp.migrations import HEAD, migrated
 
-    asyncio.run(migrated(house.settings()))
+    asyncio.run(migrated(house.settings(), again=True))
     click.echo(f"the schema is at {HEAD}")
 
 

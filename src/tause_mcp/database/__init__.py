@@ -4,12 +4,20 @@ SQLAlchemy Core owns schema and dialects; each statement is compiled once per di
 the driver. Work inside a transaction is an `async def work(tx)` that awaits nothing but `tx`.
 """
 
-from tause_mcp.database.engine import Database, TenantDatabase, Transaction, Work, open_database
+from tause_mcp.database.engine import (
+    Database,
+    Options,
+    TenantDatabase,
+    Transaction,
+    Work,
+    open_database,
+)
 from tause_mcp.database.statements import TENANT, Statement, metadata, upsert
 
 __all__ = [
     "TENANT",
     "Database",
+    "Options",
     "Statement",
     "TenantDatabase",
     "Transaction",

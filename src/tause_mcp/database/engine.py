@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from tause_mcp import urls
@@ -32,10 +33,24 @@ Work = Callable[[Transaction], Awaitable[T]]
 """What runs inside a transaction: from its first statement again, when the database asks for that."""
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a server is used; a file needs none of it."""
+
+    pool_size: int = 10
+    """Connections of this process at most."""
+    pooled: bool = False
+    """Whether a pooler in transaction mode (pgbouncer) stands between."""
+    timeout: float = 30.0
+    """Seconds that one statement, and the wait for a connection, may take."""
+
+
 class Database(Protocol):
     """One database of the installation, shared by all tenants.
 
-    `tenant` is None only for the house itself (identity, sweeps), never for a tenant's call.
+    A transaction sees the rows of its tenant only; with `tenant` None it sees no tenant's. `house`
+    opens the few tables that the house itself keeps of all tenants (`database.protection.HOUSE`):
+    for identity, the tree and sweeps, after the caller's reach is proven.
     """
 
     dialect: str
@@ -46,11 +61,13 @@ class Database(Protocol):
         """One read outside any transaction: the hot path."""
         ...
 
-    async def read(self, tenant: TenantId | None, work: Work[T], *, long: bool = False) -> T:
+    async def read(
+        self, tenant: TenantId | None, work: Work[T], *, long: bool = False, house: bool = False
+    ) -> T:
         """A consistent read; `long` ones leave the event loop free."""
         ...
 
-    async def write(self, tenant: TenantId | None, work: Work[T]) -> T:
+    async def write(self, tenant: TenantId | None, work: Work[T], *, house: bool = False) -> T:
         """A durable change: when this returns, it is committed.
 
         Raises:
@@ -92,7 +109,8 @@ class TenantDatabase:
             self._tenant, lambda tx: work(_Bound(tx, self._tenant)), long=long
         )
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, house: bool = False) -> T:
+        """One durable change. `house`: of the tree too, where other tenants stand in it."""
         trailers, self.trailers = self.trailers, []  # a parallel write of this call runs none
 
         async def whole(tx: Transaction) -> T:
@@ -103,7 +121,7 @@ class TenantDatabase:
             return result
 
         try:
-            result = await self._database.write(self._tenant, whole)
+            result = await self._database.write(self._tenant, whole, house=house)
         except BaseException:
             self.trailers = trailers + self.trailers
             raise
@@ -132,6 +150,7 @@ class _Bound:
         return await self._tx.run(statement, **values, tenant=self._tenant, tenant_id=self._tenant)
 
 
+DEFAULT_OPTIONS = Options()
 FACTORIES: dict[str, Any] = {
     "sqlite": "tause_mcp.database.sqlite:open_sqlite",
     "postgresql+asyncpg": "tause_mcp.database.postgres:open_postgres",
@@ -139,8 +158,10 @@ FACTORIES: dict[str, Any] = {
 }
 
 
-def open_database(url: str) -> AbstractAsyncContextManager[Database]:
+def open_database(
+    url: str, options: Options = DEFAULT_OPTIONS
+) -> AbstractAsyncContextManager[Database]:
     """`async with open_database(url) as database`, by scheme."""
     factory = urls.choose(url, FACTORIES, "database", "TAUSE_DATABASE_URL")
-    opened: AbstractAsyncContextManager[Database] = factory(url)
+    opened: AbstractAsyncContextManager[Database] = factory(url, options)
     return opened

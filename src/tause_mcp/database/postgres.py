@@ -1,19 +1,32 @@
-"""PostgreSQL through asyncpg: the same work as on SQLite, on a pooled connection."""
+"""PostgreSQL through asyncpg: every transaction bound to its tenant, walls by row-level security.
 
-from collections.abc import AsyncIterator
+The tenant is set for the transaction alone, in the round trip that begins it. A single read needs
+no transaction of its own: one statement binds the tenant and then reads (`alone`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
+import anyio
 import asyncpg
+import sqlalchemy as sa
 
 from tause_mcp import log
-from tause_mcp.database.engine import Row, Work
-from tause_mcp.database.statements import Statement
+from tause_mcp.database.engine import DEFAULT_OPTIONS, Options, Row, Work
+from tause_mcp.database.pool import Pool
+from tause_mcp.database.statements import Compiled, Statement
 from tause_mcp.errors import Invalid, Unavailable
 from tause_mcp.tenancy import TenantId
 
 T = TypeVar("T")
 _RETRIES = 5
+_ROLLBACK_SECONDS = 2.0
+_CONNECT_SECONDS = 10.0
+_IDLE_IN_TRANSACTION = 60_000
+"""Milliseconds after which the server ends a transaction whose process stands still."""
 _log = log.get("database")
 _DOWN = (
     OSError,
@@ -25,9 +38,19 @@ _DOWN = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
 )
-_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_AGAIN = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.InvalidCachedStatementError,  # a migration changed what it selects
+)
 _NUL = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
+_CHECK_SECONDS = 2.0
+_READ_ONLY = Statement(sa.select(sa.func.current_setting("transaction_read_only")))
+_WRITE = "BEGIN"
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 def dsn_of(url: str) -> str:
@@ -53,6 +76,38 @@ def unfit() -> Invalid:
     return Invalid("a text holds a character that the database cannot keep (NUL)")
 
 
+def quoted(text: str) -> str:
+    """A literal of SQL, whatever `standard_conforming_strings` says."""
+    if "\0" in text:
+        raise unfit()
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+@lru_cache(maxsize=4096)
+def beginning(begin: str, tenant: TenantId | None, house: bool) -> str:
+    """What begins a transaction: one message, and settings that end with it."""
+    parts = [begin]
+    if tenant is not None:
+        parts.append(f"SET LOCAL app.tenant_id={quoted(tenant)}")
+    if house:
+        parts.append("SET LOCAL app.house='on'")
+    return ";".join(parts)
+
+
+def alone(compiled: Compiled) -> str:
+    """A SELECT that binds the tenant, its last parameter, before it reads: one round trip.
+
+    The inner query depends on the row in which the tenant was set, so it cannot be planned before
+    it; were it, the tenant would not be set yet and it would find nothing.
+    """
+    tenant = f"${len(compiled.order) + 1}::text"
+    return (
+        f"SELECT found.* FROM (SELECT set_config('app.tenant_id', {tenant}, true) AS tenant "  # noqa: S608
+        f"OFFSET 0) AS bound CROSS JOIN LATERAL (SELECT * FROM ({compiled.sql}) AS asked "
+        f"WHERE bound.tenant = {tenant} OFFSET 0) AS found"
+    )
+
+
 class _PostgresTransaction:
     """Statements on one connection; the driver caches their plans by text."""
 
@@ -63,85 +118,141 @@ class _PostgresTransaction:
 
     async def all(self, statement: Statement, /, **values: Any) -> list[Row]:
         compiled = statement.on("postgresql")
-        values = compiled.constants | values
-        rows = await self._connection.fetch(compiled.sql, *(values[n] for n in compiled.order))
+        rows = await self._connection.fetch(compiled.sql, *compiled.given(values))
         return [tuple(row) for row in rows]
 
     async def first(self, statement: Statement, /, **values: Any) -> Row | None:
         compiled = statement.on("postgresql")
-        values = compiled.constants | values
-        row = await self._connection.fetchrow(compiled.sql, *(values[n] for n in compiled.order))
+        row = await self._connection.fetchrow(compiled.sql, *compiled.given(values))
         return None if row is None else tuple(row)
 
     async def run(self, statement: Statement, /, **values: Any) -> int:
         compiled = statement.on("postgresql")
-        values = compiled.constants | values
-        status = await self._connection.execute(compiled.sql, *(values[n] for n in compiled.order))
+        status = await self._connection.execute(compiled.sql, *compiled.given(values))
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
 
 class PostgresDatabase:
-    """`Database` on a pool."""
+    """`Database` on a pool. `pooled`: behind pgbouncer, which may change servers between statements."""
 
     dialect = "postgresql"
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Pool, *, pooled: bool = False) -> None:
         self._pool = pool
+        self._pooled = pooled
 
     async def first(
         self, tenant: TenantId | None, statement: Statement, /, **values: Any
     ) -> Row | None:
-        return await self.read(tenant, lambda tx: tx.first(statement, **values))
+        compiled = statement.on("postgresql")
+        if tenant is None or self._pooled or not compiled.selects:
+            return await self.read(tenant, lambda tx: tx.first(statement, **values))
+        if compiled.alone is None:
+            compiled.alone = alone(compiled)
+        return await self._told(partial(self._first, compiled, compiled.given(values), tenant))
 
-    async def read(self, tenant: TenantId | None, work: Work[T], *, long: bool = False) -> T:
+    async def _first(self, compiled: Compiled, given: list[Any], tenant: TenantId) -> Row | None:
+        connection = await self._pool.take()
         try:
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                return await work(_PostgresTransaction(connection))
-        except _DOWN as error:
-            raise unavailable(error) from None
-        except _NUL:
-            raise unfit() from None
+            row = await connection.fetchrow(compiled.alone, *given, tenant)
+        except BaseException as error:
+            if isinstance(error, asyncpg.PostgresError) and not isinstance(error, _DOWN):
+                self._pool.give(connection)  # the server answered: the connection is sound
+            else:
+                self._pool.drop(connection)
+            raise
+        self._pool.give(connection)
+        return None if row is None else tuple(row)
 
-    async def write(self, tenant: TenantId | None, work: Work[T]) -> T:
+    async def read(
+        self,
+        tenant: TenantId | None,
+        work: Work[T],
+        *,
+        long: bool = False,
+        house: bool = False,
+    ) -> T:
+        return await self._told(partial(self._work, beginning(_READ, tenant, house), work))
+
+    async def write(self, tenant: TenantId | None, work: Work[T], *, house: bool = False) -> T:
+        return await self._told(partial(self._work, beginning(_WRITE, tenant, house), work))
+
+    async def _told(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What an attempt answers, tried again where the server asks for that."""
         for left in reversed(range(_RETRIES)):
             try:
-                return await self._write(work)
+                return await attempt()
             except _AGAIN as error:
                 if not left:
                     raise unavailable(error) from None
+            except _DOWN as error:
+                raise unavailable(error) from None
+            except _NUL:
+                raise unfit() from None
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _write(self, work: Work[T]) -> T:
-        committing = False
+    async def _work(self, begin: str, work: Work[T]) -> T:
+        connection = await self._pool.take()
         try:
-            async with self._pool.acquire() as connection, connection.transaction():
-                result = await work(_PostgresTransaction(connection))
-                committing = True
-            return result
-        except _DOWN as error:
-            raise (unknown(error) if committing else unavailable(error)) from None
-        except _NUL:
-            raise unfit() from None
+            await connection.execute(begin)
+            result = await work(_PostgresTransaction(connection))
+        except BaseException:
+            await self._roll_back(connection)
+            raise
+        try:
+            status = await connection.execute("COMMIT")
+        except BaseException as error:
+            self._pool.drop(connection)
+            if isinstance(error, _DOWN):
+                raise unknown(error) from None
+            raise
+        self._pool.give(connection)
+        if status != "COMMIT":
+            raise RuntimeError("a statement failed and its error was hidden: nothing was committed")
+        return result
+
+    async def _roll_back(self, connection: Any) -> None:
+        """Undo, though the caller was cancelled; a connection that cannot is closed."""
+        try:
+            with anyio.fail_after(_ROLLBACK_SECONDS, shield=True):
+                if connection.is_in_transaction():
+                    await connection.execute("ROLLBACK")
+        except BaseException:
+            self._pool.drop(connection)
+        else:
+            self._pool.give(connection)
 
     async def check(self) -> None:
         try:
-            async with self._pool.acquire(timeout=2) as connection:
-                await connection.execute("SELECT 1")
-        except _DOWN as error:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                told = await self._work(_WRITE, lambda tx: tx.first(_READ_ONLY))
+        except (*_DOWN, Unavailable) as error:
             raise unavailable(error) from None
+        if told != ("off",):
+            raise Unavailable("the database is read-only: nothing was changed", retry_after=1.0)
+
+
+def connecting(url: str, options: Options) -> dict[str, Any]:
+    """What the driver is told. Behind a pooler it keeps no statements and asks for no settings."""
+    told: dict[str, Any] = {"dsn": dsn_of(url), "timeout": min(_CONNECT_SECONDS, options.timeout)}
+    told["command_timeout"] = options.timeout
+    if options.pooled:
+        return told | {"statement_cache_size": 0}
+    patience = str(int(options.timeout * 1000) + 1000)
+    server = {"application_name": "tause-mcp", "statement_timeout": patience}
+    server["idle_in_transaction_session_timeout"] = str(_IDLE_IN_TRANSACTION)
+    return told | {"server_settings": server}
 
 
 @asynccontextmanager
-async def open_postgres(url: str) -> AsyncIterator[PostgresDatabase]:
-    """Open a pool of at most 10 connections; the server may come up later."""
-    pool = await asyncpg.create_pool(
-        dsn_of(url), min_size=0, max_size=10, timeout=10, command_timeout=30
-    )
+async def open_postgres(
+    url: str, options: Options = DEFAULT_OPTIONS
+) -> AsyncIterator[PostgresDatabase]:
+    """Open a pool of connections as they are needed; the server may come up later."""
+    told = connecting(url, options)
+    pool = Pool(lambda: asyncpg.connect(**told), options.pool_size, options.timeout)
     try:
-        yield PostgresDatabase(pool)
+        yield PostgresDatabase(pool, pooled=options.pooled)
     finally:
         await pool.close()

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from tause_mcp import log
-from tause_mcp.database.engine import Row, Transaction, Work
+from tause_mcp.database.engine import DEFAULT_OPTIONS, Options, Row, Transaction, Work
 from tause_mcp.database.statements import Statement
 from tause_mcp.errors import Misconfigured, Unavailable
 from tause_mcp.tenancy import TenantId
@@ -257,7 +257,9 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise self._told(error) from None
 
-    async def read(self, tenant: TenantId | None, work: Work[T], *, long: bool = False) -> T:
+    async def read(
+        self, tenant: TenantId | None, work: Work[T], *, long: bool = False, house: bool = False
+    ) -> T:
         try:
             if long:
                 return await asyncio.to_thread(self._read_apart, work)
@@ -277,7 +279,7 @@ class SqliteDatabase:
         finally:
             connection.close()
 
-    async def write(self, tenant: TenantId | None, work: Work[T]) -> T:
+    async def write(self, tenant: TenantId | None, work: Work[T], *, house: bool = False) -> T:
         if self._closed:
             raise closing()
         future: asyncio.Future[T] = self._loop.create_future()
@@ -312,7 +314,9 @@ def _consistent(
 
 
 @asynccontextmanager
-async def open_sqlite(url: str) -> AsyncIterator[SqliteDatabase]:
+async def open_sqlite(
+    url: str, options: Options = DEFAULT_OPTIONS
+) -> AsyncIterator[SqliteDatabase]:
     """Open the file that `url` names; its folder is made (0700) when absent."""
     path = path_of(url)
     try:

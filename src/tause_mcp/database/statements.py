@@ -28,7 +28,7 @@ def _dialect(name: str) -> sa.Dialect:
 class Compiled:
     """SQL text for one driver, the order of its parameters and the constants among them."""
 
-    __slots__ = ("constants", "order", "sql")
+    __slots__ = ("alone", "constants", "order", "selects", "sql")
 
     def __init__(self, clause: Clause, dialect: str) -> None:
         compiled: Any = clause.compile(dialect=_dialect(dialect))
@@ -40,6 +40,17 @@ class Compiled:
         self.constants: dict[str, Any] = {
             name: value for name, value in state.parameters.items() if name not in required
         }
+        locks = getattr(clause, "_for_update_arg", None) is not None
+        self.selects = isinstance(clause, sa.SelectBase) and not locks
+        """Whether it only reads, and locks nothing."""
+        self.alone: str | None = None
+        """On PostgreSQL, how it is sent outside a transaction."""
+
+    def given(self, values: dict[str, Any]) -> list[Any]:
+        """The values of its parameters, in their order."""
+        if self.constants:
+            values = self.constants | values
+        return [values[name] for name in self.order]
 
 
 class Statement:

@@ -7,7 +7,7 @@ from pydantic import Field
 from tause_mcp import times
 from tause_mcp.capability import resource
 from tause_mcp.errors import Invalid, NotFound
-from tause_mcp.services.audit import AuditRecords
+from tause_mcp.services.audit import AuditRecords, Filters
 from tause_mcp.tools.audit import moment, shown
 
 _MOST = 500
@@ -26,7 +26,7 @@ async def days(records: AuditRecords, typed: str) -> list[str]:
 async def audit_day(records: AuditRecords, date: Day) -> dict[str, Any]:
     """The changes of one day (UTC), newest first: at most 500; `audit_search` has them all."""
     start = moment_of(date)
-    found = await records.search(start, start + _DAY, "", "", None, _MOST + 1)
+    found = await records.search(start, start + _DAY, Filters(), None, _MOST + 1)
     items = [shown(record) for record in found[:_MOST]]
     return {"date": date, "items": items, "complete": len(found) <= _MOST}
 

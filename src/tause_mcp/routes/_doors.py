@@ -39,12 +39,13 @@ async def object_upload(
     body: bytes,
     size: int,
     sha256: str,
+    enc: bytes,
     content_type: str,
     if_match: str,
     if_none_match: str,
 ) -> StoredObject:
     """Make the object of bytes that have arrived."""
-    kept = Kept(size, sha256, blob or None, None if blob else body)
+    kept = Kept(size, sha256, blob or None, None if blob else body, enc)
     conditions = Conditions(if_match or None, if_none_match or None)
     return await storage.commit(key, kept, content_type=content_type or None, conditions=conditions)
 
@@ -78,10 +79,17 @@ async def object_upload_status(uploads: Uploads, key: str, upload: str) -> Uploa
 
 
 async def object_upload_finish(
-    uploads: Uploads, key: str, upload: str, blob: str, body: bytes, size: int, sha256: str
+    uploads: Uploads,
+    key: str,
+    upload: str,
+    blob: str,
+    body: bytes,
+    size: int,
+    sha256: str,
+    enc: bytes,
 ) -> StoredObject:
     """Make the object of a resumable upload that is whole."""
-    kept = Kept(size, sha256, blob or None, None if blob else body)
+    kept = Kept(size, sha256, blob or None, None if blob else body, enc)
     return await uploads.settle(await uploads.status(upload), kept)
 
 

@@ -59,6 +59,7 @@ def told(kept: Kept) -> dict[str, str | int | bytes]:
         "body": kept.body or b"",
         "size": kept.size,
         "sha256": kept.sha256,
+        "enc": kept.enc or b"",
     }
 
 

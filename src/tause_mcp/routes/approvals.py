@@ -41,6 +41,8 @@ class House(Protocol):
 
     def database_of(self, tenant: TenantId) -> TenantDatabase: ...
 
+    def approvals_of(self, database: TenantDatabase) -> Approvals: ...
+
     async def verify(self, token: str, door_tenant: TenantId | None = None) -> Caller: ...
 
     async def answer(
@@ -189,7 +191,9 @@ class ApprovalPage:
     ) -> Response:
         words = _words(request)
         try:
-            record = await Approvals(self._house.database_of(caller.tenant)).get(approval_id)
+            record = await self._house.approvals_of(self._house.database_of(caller.tenant)).get(
+                approval_id
+            )
         except NotFound:
             return _html(html.page(words, html.note(words["absent"])), 404)
         told = {

@@ -90,14 +90,15 @@ async def walk(
     stem: str = "acme",
     run: str = "walk",
     settle: float = 0.0,
+    company: Cast | None = None,
 ) -> Report:
     """Walk a house whose server `http` reaches; `platform` is the same house, opened here.
 
     `most` bounds the probes (None: all); each place is probed before any is probed twice. The
-    tenants are made below the root as `stem` and names like it, and stay: delete the home, or use
-    `walk_cast.dismissed`. `settle`: seconds until another process has written down A's usage.
+    tenants are made below the root as `stem` and names like it (unless `company` is given), and
+    stay: delete the home, or use `walk_cast.dismissed`. `settle`: seconds until another process has written down A's usage.
     """
-    company = await cast(platform, stem)
+    company = company or await cast(platform, stem)
     walker = await _set(platform, http, company, run)
     await asyncio.sleep(settle)
     await walker.walk(most, eras)

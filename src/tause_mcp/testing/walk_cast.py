@@ -35,28 +35,33 @@ class Cast:
     """All that were made, children first."""
 
 
-async def cast(platform: Platform, stem: str = "acme") -> Cast:
-    """Make the tenants and their keys, as the local person would.
+async def cast(platform: Platform, stem: str = "acme", root: TenantId = ROOT) -> Cast:
+    """Make the tenants and their keys below `root`, as the local person would.
 
     A is `stem`. B is a stranger; then come B's child, the root above A, and a trap for each way of
     comparing ids by prefix or pattern: longer, shorter, and with the wildcards of LIKE.
     """
-    a, b = TenantId(stem), TenantId(f"z{stem}")
-    child, b_child = TenantId(f"{stem}-child"), TenantId(f"z{stem}-below")
-    traps = [TenantId(t) for t in (f"{stem}2", stem[:-1], f"{stem}_x", f"{stem}-x")]
-    for tenant, parent in ((a, ROOT), (b, ROOT), (child, a), (b_child, b)):
+    child, b_child, a, b, *traps = names(stem)
+    for tenant, parent in ((a, root), (b, root), (child, a), (b_child, b)):
         await _made(platform, tenant, parent)
     for tenant in traps:
-        await _made(platform, tenant, ROOT)
+        await _made(platform, tenant, root)
     others = [
         *[await _holder(platform, b, role) for role in ("owner", "agent", "viewer")],
         _token_holder(platform, b),
         await _holder(platform, b_child, "owner"),
         *[await _holder(platform, trap, "owner") for trap in traps],
-        await _holder(platform, ROOT, "owner", above=True),
+        await _holder(platform, root, "owner", above=True),
     ]
     owner = await _holder(platform, a, "owner")
-    return Cast(owner, child, tuple(others), (child, b_child, a, b, *traps))
+    return Cast(owner, child, tuple(others), names(stem))
+
+
+def names(stem: str) -> tuple[TenantId, ...]:
+    """The tenants that `cast` makes: A's child, B's child, A, B, the traps; children first."""
+    made = (f"{stem}-child", f"z{stem}-below", stem, f"z{stem}")
+    traps = (f"{stem}2", stem[:-1], f"{stem}_x", f"{stem}-x")
+    return tuple(map(TenantId, (*made, *traps)))
 
 
 async def _made(platform: Platform, tenant: TenantId, parent: TenantId) -> None:

@@ -1,7 +1,8 @@
 """Audit: who changed what, proof that nobody rewrote it, and an export to keep elsewhere."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Annotated, NotRequired, cast
+from typing import Annotated, Literal, NotRequired, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic reads typing's only from Python 3.12
@@ -9,14 +10,15 @@ from typing_extensions import TypedDict  # pydantic reads typing's only from Pyt
 from tause_mcp import times
 from tause_mcp.capability import READ, Pages, tool
 from tause_mcp.errors import Invalid
-from tause_mcp.services.audit import AuditRecords, Head, Record, head_line, line_of
+from tause_mcp.services.audit import AuditRecords, Filters, Record
 
 Since = Annotated[
     str | None, Field(max_length=40, description="From this time on, ISO 8601; UTC when no zone.")
 ]
 Until = Annotated[str | None, Field(max_length=40, description="Before this time, ISO 8601.")]
 Cursor = Annotated[str | None, Field(max_length=1024)]
-_PAGE = 1000
+_PIECE = 500
+"""Lines written to a file at once."""
 
 
 class AuditEntry(TypedDict):
@@ -42,17 +44,21 @@ class AuditVerdict(TypedDict):
     intact: bool
     records: int
     last_seq: int
+    pruned: NotRequired[int]
     hash: NotRequired[str]
     broken_seq: NotRequired[int]
     problem: NotRequired[str]
 
 
 class AuditExport(TypedDict):
-    content: str
     records: int
     first_seq: NotRequired[int]
     last_seq: NotRequired[int]
-    next_cursor: NotRequired[str]
+    content: NotRequired[str]
+    key: NotRequired[str]
+    size: NotRequired[int]
+    sha256: NotRequired[str]
+    url: NotRequired[str]
 
 
 @tool("Search the audit trail", scope="audit:read", hints=READ)
@@ -68,16 +74,31 @@ async def audit_search(
         str | None,
         Field(max_length=128, description="Only this tool; `storage_*` for all that begin so."),
     ] = None,
+    door: Annotated[
+        str | None, Field(max_length=512, description="Only through this door, such as `mcp`.")
+    ] = None,
+    outcome: Annotated[
+        Literal["done", "approved", "denied"] | None, Field(description="Only this outcome.")
+    ] = None,
+    home: Annotated[
+        str | None, Field(max_length=64, description="Only actors who came from this tenant.")
+    ] = None,
+    credential: Annotated[
+        str | None, Field(max_length=512, description="Only made with this key or token id.")
+    ] = None,
     limit: Annotated[int, Field(ge=1, le=100)] = 50,
     cursor: Cursor = None,
 ) -> AuditPage:
     """List the changes made in this tenant, newest first. Use to see who did what and when."""
-    filters = (since, until, actor, action)
-    before = pages.position(cursor, *filters)
-    found = await records.search(
-        moment(since, "since"), moment(until, "until"), actor or "", action or "", before, limit + 1
+    filters = Filters(
+        actor or "", action or "", door or "", outcome or "", home or "", credential or ""
     )
-    page = pages.page([shown(r) for r in found], limit, lambda item: item["seq"], *filters)
+    asked = (since, until, filters)
+    before = pages.position(cursor, *asked)
+    found = await records.search(
+        moment(since, "since"), moment(until, "until"), filters, before, limit + 1
+    )
+    page = pages.page([shown(r) for r in found], limit, lambda item: item["seq"], *asked)
     return cast(AuditPage, page)
 
 
@@ -85,7 +106,8 @@ async def audit_search(
 async def audit_verify(records: AuditRecords) -> AuditVerdict:
     """Check every link of the chain: changed, removed, inserted or moved records show.
 
-    Use before you rely on the trail, and compare `hash` with one you kept.
+    Use before you rely on the trail, and compare `hash` with one you kept. `pruned` records were
+    removed from its beginning by retention.
     """
     verdict = await records.verify()
     told: AuditVerdict = {
@@ -93,6 +115,8 @@ async def audit_verify(records: AuditRecords) -> AuditVerdict:
         "records": verdict.records,
         "last_seq": verdict.last,
     }
+    if verdict.pruned:
+        told["pruned"] = verdict.pruned
     if verdict.hash:
         told["hash"] = verdict.hash
     if verdict.broken_seq is not None:
@@ -101,59 +125,43 @@ async def audit_verify(records: AuditRecords) -> AuditVerdict:
     return told
 
 
-@tool("Export the audit trail", scope="audit:read", hints=READ, cost=2, open_result=True)
+@tool("Export the audit trail", scope="audit:read", hints=READ, cost=5)
 async def audit_export(
-    records: AuditRecords,
-    pages: Pages,
-    since: Since = None,
-    until: Until = None,
-    limit: Annotated[
-        int | None,
-        Field(ge=1, le=_PAGE, description="Records; without it, what fits in one answer."),
-    ] = None,
-    cursor: Cursor = None,
+    records: AuditRecords, since: Since = None, until: Until = None
 ) -> AuditExport:
-    """Export the chain as JSON Lines that `tause-mcp audit verify` checks offline, page by page.
+    """Export the chain, or a run of it, as JSON Lines for `tause-mcp audit verify`.
 
-    Use to keep a copy elsewhere; the pages in order make one file.
+    Use to keep a copy elsewhere. `content` has it whole; when it is too large, it is a file behind
+    `key` and `url`.
     """
-    after = pages.position(cursor, since, until)
-    end = moment(until, "until")
-    found, head = await records.walk(moment(since, "since"), end, after, (limit or _PAGE) + 1)
-    lines = _fitting([line_of(r) for r in found[: limit or _PAGE]], None if limit else pages.budget)
-    kept, more = found[: len(lines)], len(found) > len(lines)
-    if not more and end is None:
-        lines.append(head_line(head or Head("", 0, "")))
-    return _exported(pages, kept, lines, more, since, until)
-
-
-def _exported(
-    pages: Pages,
-    kept: list[Record],
-    lines: list[str],
-    more: bool,
-    since: str | None,
-    until: str | None,
-) -> AuditExport:
-    told: AuditExport = {"content": "".join(f"{line}\n" for line in lines), "records": len(kept)}
-    if kept:
-        told["first_seq"], told["last_seq"] = kept[0].seq, kept[-1].seq
-    if more:
-        told["next_cursor"] = pages.cursor(kept[-1].seq, since, until)
-    return told
-
-
-def _fitting(lines: list[str], budget: int | None) -> list[str]:
-    """As many as the budget of bytes takes as JSON, at least one."""
-    if budget is None:
-        return lines
-    size, kept = 0, 0
-    for line in lines:
+    span = await records.span(moment(since, "since"), moment(until, "until"))
+    told: AuditExport = {"records": span.records}
+    if span.records:
+        told["first_seq"], told["last_seq"] = span.after.seq + 1, span.end.seq
+    kept: list[str] = []
+    lines = records.lines(span)
+    size = 0
+    async for line in lines:
+        kept.append(line)
         size += len(line) + line.count('"') + line.count("\\") + 2
-        if size > budget and kept:
-            break
-        kept += 1
-    return lines[:kept]
+        if size > Pages.budget:
+            return cast(AuditExport, {**told, **await records.keep(_rest(kept, lines))})
+    return {**told, "content": "".join(f"{line}\n" for line in kept)}
+
+
+async def _rest(begun: list[str], lines: AsyncIterator[str]) -> AsyncIterator[bytes]:
+    """The lines as bytes, in pieces that are worth writing."""
+    piece = begun
+    async for line in lines:
+        piece.append(line)
+        if len(piece) >= _PIECE:
+            yield _joined(piece)
+            piece = []
+    yield _joined(piece)
+
+
+def _joined(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def moment(text: str | None, field: str) -> int | None:

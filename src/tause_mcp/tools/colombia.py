@@ -10,6 +10,7 @@ from tause_mcp.capability import READ, Pages, tool
 from tause_mcp.errors import Invalid
 from tause_mcp.services import colombia as co
 from tause_mcp.services.colombia import Colombia
+from tause_mcp.services.secrets import Secrets
 
 
 def _text(given: Any) -> Any:
@@ -36,6 +37,7 @@ Pesos = Annotated[
     Text,
     Field(max_length=32, description="Pesos as text, as 1500000.00; cut to two decimals."),
 ]
+_REFERENCE, _DIAN = "secret://", "secret://dian"
 Short = Annotated[str, Text, Field(max_length=64)]
 
 
@@ -320,7 +322,7 @@ async def colombia_get_uvt(
 
 @tool("Compute a CUFE or CUDE", scope="colombia:read", hints=READ)
 async def colombia_compute_cufe(
-    colombia: Colombia,
+    secrets: Secrets,
     number: Annotated[str, Text, Field(max_length=64, description="With prefix, no separator.")],
     issue_date: Day,
     issue_time: Annotated[str, Text, Field(max_length=14, description="HH:MM:SS-05:00.")],
@@ -331,7 +333,10 @@ async def colombia_compute_cufe(
     key: Annotated[
         str,
         Text,
-        Field(max_length=128, description="Technical key of the range; for a CUDE the PIN."),
+        Field(
+            max_length=160,
+            description="Technical key of the range, for a CUDE the PIN; or secret://dian-...",
+        ),
     ],
     iva: Pesos = "0",
     inc: Pesos = "0",
@@ -351,7 +356,7 @@ async def colombia_compute_cufe(
         total=total,
         issuer_nit=issuer_nit,
         customer_id=customer_id,
-        key=key,
+        key=await _key(secrets, key),
         iva=iva,
         inc=inc,
         ica=ica,
@@ -361,3 +366,10 @@ async def colombia_compute_cufe(
         "CUFE-SHA384" if kind == "cufe" else "CUDE-SHA384"
     )
     return Cufe(uuid=uuid, scheme=scheme, url=co.search_url(uuid, environment))
+
+
+async def _key(secrets: Secrets, text: str) -> str:
+    """The key, or what a secret named `dian...` holds: a digest of any other would help to guess it."""
+    if text.startswith(_REFERENCE) and not text.startswith(_DIAN):
+        raise Invalid("key: a secret for this begins with secret://dian", field="key")
+    return await secrets.resolve(text)

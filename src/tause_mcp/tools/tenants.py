@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, cast
 
+import orjson
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic reads typing's only from Python 3.12
 
@@ -10,6 +11,7 @@ from tause_mcp import times
 from tause_mcp.capability import CREATE, READ, REMOVE, REPLACE, SET, Consent, Pages, tool
 from tause_mcp.services.tenants import Changes, TenantInfo, Tenants, TenantUsage, UsageReader
 from tause_mcp.services.tenants.directory import Line
+from tause_mcp.services.tenants.history import Change
 from tause_mcp.services.tenants.usage import HOUR, Figures
 from tause_mcp.services.tenants.values import KEY_PATTERN, Kind, Origin, in_force
 from tause_mcp.tenancy import TENANT_ID_PATTERN
@@ -31,6 +33,9 @@ Limits = Annotated[
     ),
 ]
 Status = Literal["active", "suspended"]
+Environment = Literal["development", "staging", "production"]
+_CHANGES = 50
+"""Changes of a key that are told at most."""
 
 
 class Tenant(TypedDict):
@@ -58,17 +63,29 @@ class TenantPage(TypedDict):
 class ValueSource(TypedDict):
     source: Literal["tenant", "parent", "plan", "default"]
     tenant_id: NotRequired[str]
+    environment: NotRequired[str]
     type: Kind
     value: Any
     version: NotRequired[int]
 
 
+class ValueChange(TypedDict):
+    version: int
+    at: str
+    by: NotRequired[str]
+    environment: NotRequired[str]
+    before: NotRequired[Any]
+    after: NotRequired[Any]
+
+
 class Explanation(TypedDict):
     key: str
     found: bool
+    environment: str
     source: Literal["tenant", "parent", "plan", "default", "none"]
     value: NotRequired[Any]
     levels: list[ValueSource]
+    changes: NotRequired[list[ValueChange]]
 
 
 class UsageFigures(TypedDict):
@@ -173,13 +190,16 @@ async def tenants_configure(
     plan: Annotated[
         str | None, Field(max_length=64, description="Only for tenants below yours; empty: none.")
     ] = None,
-    version: Annotated[
+    environment: Annotated[
+        Environment | None, Field(description="Set or remove the values for this one alone.")
+    ] = None,
+    if_version: Annotated[
         int | None, Field(ge=0, le=2**53 - 1, description="Refuse unless config_version is this.")
     ] = None,
 ) -> TenantDetails:
     """Change a tenant's name, configuration, limits or plan. Tenants below inherit the values.
 
-    Never put secrets here.
+    Never put secrets here: a value of type `secret` names one, as `secret://name`.
     """
     changes = Changes(
         values=values or {},
@@ -189,7 +209,8 @@ async def tenants_configure(
         unlimited=unlimited or (),
         name=name,
         plan=plan,
-        version=version,
+        version=if_version,
+        environment=environment or "",
     )
     return _details(await tenants.configure(tenant_id, changes))
 
@@ -197,21 +218,54 @@ async def tenants_configure(
 @tool("Explain a value", scope="tenants:read", hints=READ)
 async def tenants_explain(
     tenants: Tenants,
-    key: Annotated[str, Field(pattern=KEY_PATTERN, description="Also `limits.<name>`.")],
+    key: Annotated[
+        str,
+        Field(pattern=KEY_PATTERN, description="Also `limits.<name>`; of changes `plan`, `name`."),
+    ],
     tenant_id: OwnOrBelow = None,
+    environment: Annotated[
+        Environment | None, Field(description="As it holds there; default: here.")
+    ] = None,
+    history: Annotated[
+        bool, Field(description="Also who changed it for this tenant, when, from and to what.")
+    ] = False,
 ) -> Explanation:
     """Say where a configuration value or limit comes from. Use when one surprises you."""
-    found, line = await tenants.explain(tenant_id, key)
+    found, line = await tenants.explain(tenant_id, key, environment or "")
     reach = line.ids[: line.ids.index(tenants.own) + 1]
     told: Explanation = {
         "key": key,
         "found": bool(found),
+        "environment": environment or tenants.environment,
         "source": found[0].source if found else "none",
         "levels": [_level(origin, reach) for origin in found],
     }
     if found:
         told["value"] = found[0].value.value
+    if history:
+        told["changes"] = _fitting(await tenants.history(line, key, _CHANGES), told)
     return told
+
+
+def _fitting(changes: list[Change], told: Explanation) -> list[ValueChange]:
+    """The newest changes, as many as one answer takes."""
+    size, shown = len(orjson.dumps(told)), []
+    for change in changes:
+        item = _changed(change)
+        size += len(orjson.dumps(item)) + 1
+        if size > Pages.budget:
+            break
+        shown.append(item)
+    return shown
+
+
+def _changed(change: Change) -> ValueChange:
+    told: dict[str, Any] = {"version": change.version, "at": times.iso(change.at)}
+    named = {"by": change.actor, "environment": change.environment}
+    told |= {name: text for name, text in named.items() if text}
+    stated = {"before": change.was, "after": change.became}
+    told |= {name: orjson.loads(text) for name, text in stated.items() if text is not None}
+    return cast(ValueChange, told)
 
 
 @tool("Read usage", scope="tenants:read", hints=READ)
@@ -279,6 +333,8 @@ def _level(origin: Origin, reach: tuple[str, ...]) -> ValueSource:
         told["tenant_id"] = reach[origin.depth]
     if value.version:
         told["version"] = value.version
+    if value.environment:
+        told["environment"] = value.environment
     return cast(ValueSource, told)
 
 

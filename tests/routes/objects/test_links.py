@@ -70,14 +70,14 @@ async def test_a_link_ends_with_its_key_and_with_its_tenant(
     await stored(house, "k", b"canary")
     url = await link(house)
     assert (await web.get(url)).status_code == 200
-    house.keys["k1"].revoked = True
+    house.issued["k1"].revoked = True
     gone = await refusals(web, url)
-    house.keys["k1"].revoked = False
-    house.keys["k1"].expires_at = time.time() - 1
+    house.issued["k1"].revoked = False
+    house.issued["k1"].expires_at = time.time() - 1
     gone |= await refusals(web, url)
-    del house.keys["k1"]
+    del house.issued["k1"]
     gone |= await refusals(web, url)
-    house.keys["k1"] = type("Key", (), {"revoked": False, "expires_at": None})()
+    house.issued["k1"] = type("Key", (), {"revoked": False, "expires_at": None})()
     house.since["acme"] = None  # deleted, or suspended
     gone |= await refusals(web, url)
     house.since["acme"] = time.time() + 1  # made again under the same name

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.ciphers import approvals_of, ciphers
 from tests.support.rows import make_file
 
 from tause_mcp.capability import Consent, Tool
@@ -43,14 +44,16 @@ class House:
         async def ceiling(tenant: TenantId, currency: str) -> int | None:
             return self.ceilings.get((tenant, currency))
 
-        return ApprovalGate(self.database, self, lambda t, i: f"https://h/approvals/{i}", ceiling)
+        return ApprovalGate(
+            self.database, self, lambda t, i: f"https://h/approvals/{i}", ceiling, ciphers()
+        )
 
     @property
     def approval_ttl(self) -> int:
         return self.ttl
 
     def of(self, tenant: TenantId = A) -> Approvals:
-        return Approvals(TenantDatabase(self.database, tenant))
+        return approvals_of(TenantDatabase(self.database, tenant))
 
     async def settle(
         self,

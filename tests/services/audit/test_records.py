@@ -1,14 +1,17 @@
 """Reading the chain: searched, verified against whoever has the file, exported."""
 
+import sqlite3
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.tenants import House, rows_of, who
+from tests.support.backends import on_servers
+from tests.support.tenants import CATALOG, House, rows_of, who
 
 from tause_mcp import times
 from tause_mcp.errors import Invalid, NotFound, TauseError
+from tause_mcp.migrations.audit_sql import SQLITE_NAMES
 from tause_mcp.services.audit import verify_lines
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +50,26 @@ TAMPERING = {
 }
 
 
+def tamper(path: Path, sql: str, *values: Any) -> None:
+    """What someone does who owns the file, and so can take the triggers away."""
+    if not on_servers():
+        for name in SQLITE_NAMES:
+            rows_of(path, f"DROP TRIGGER IF EXISTS {name}")
+    rows_of(path, sql, *values)
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("how", TAMPERING)
+async def test_the_file_itself_refuses_to_be_changed(kept: House, path: Path, how: str) -> None:
+    before = rows_of(path, "SELECT * FROM audit"), rows_of(path, "SELECT * FROM audit_heads")
+    with pytest.raises(sqlite3.IntegrityError, match=r"audit record|chain"):
+        rows_of(path, TAMPERING[how][0])
+    assert before == (
+        rows_of(path, "SELECT * FROM audit"),
+        rows_of(path, "SELECT * FROM audit_heads"),
+    )
+
+
 def _ways(*without: str) -> list[Any]:
     """PostgreSQL's columns take no text for a number."""
     loose = pytest.mark.embedded
@@ -57,29 +80,29 @@ def _ways(*without: str) -> list[Any]:
 @pytest.mark.parametrize("how", _ways())
 async def test_whoever_changes_the_rows_is_found_out(kept: House, path: Path, how: str) -> None:
     sql, broken = TAMPERING[how]
-    rows_of(path, sql)
+    tamper(path, sql)
     told = await kept.call("audit_verify", who("aa"))
     assert (told["intact"], told["broken_seq"]) == (False, broken)
     assert told["problem"]
 
 
-@pytest.mark.parametrize("how", _ways("its head removed", "renumbered with a text"))
+@pytest.mark.parametrize("how", _ways("renumbered with a text"))
 async def test_an_export_of_changed_rows_does_not_verify(kept: House, path: Path, how: str) -> None:
-    rows_of(path, TAMPERING[how][0])
+    tamper(path, TAMPERING[how][0])
     exported = await kept.call("audit_export", who("aa"))
-    assert not verify_lines(exported["content"].splitlines()).intact or how == "beheaded"
+    assert not verify_lines(exported["content"].splitlines()).intact
 
 
 async def test_swapped_records_are_found_out(kept: House, path: Path) -> None:
     for before, after in ((3, -1), (4, 3), (-1, 4)):
-        rows_of(path, "UPDATE audit SET seq=? WHERE tenant_id='aa' AND seq=?", after, before)
+        tamper(path, "UPDATE audit SET seq=? WHERE tenant_id='aa' AND seq=?", after, before)
     assert (await kept.call("audit_verify", who("aa")))["broken_seq"] == 3
 
 
 async def test_an_untouched_chain_is_intact_and_others_do_not_matter(
     kept: House, path: Path
 ) -> None:
-    rows_of(path, "DELETE FROM audit WHERE tenant_id='ab'")
+    tamper(path, "DELETE FROM audit WHERE tenant_id='ab'")
     told = await kept.call("audit_verify", who("aa"))
     assert (told["intact"], told["records"], told["last_seq"]) == (True, 6, 6)
 
@@ -94,7 +117,7 @@ async def test_a_tenant_without_records_is_intact(house: House) -> None:
 
 
 async def test_a_chain_whose_head_was_removed_goes_on_where_it_was(kept: House, path: Path) -> None:
-    rows_of(path, "DELETE FROM audit_heads WHERE tenant_id='aa'")
+    tamper(path, "DELETE FROM audit_heads WHERE tenant_id='aa'")
     await kept.change("aa")
     told = await kept.call("audit_verify", who("aa"))
     assert (told["intact"], told["last_seq"]) == (True, 7)
@@ -124,8 +147,8 @@ async def test_a_cursor_holds_for_its_tenant_tool_and_filter_only(kept: House) -
     cursor = (await kept.call("audit_search", who("aa"), limit=1))["next_cursor"]
     for caller, tool, more in (
         (who("ab"), "audit_search", {}),
-        (who("aa"), "audit_export", {}),
         (who("aa"), "audit_search", {"actor": "x"}),
+        (who("aa"), "audit_search", {"door": "mcp"}),
     ):
         with pytest.raises(Invalid, match="cursor"):
             await kept.call(tool, caller, cursor=cursor, **more)
@@ -167,31 +190,45 @@ async def test_what_is_no_time_is_refused(kept: House, since: str, tool: str) ->
         assert refused.value.field == field
 
 
-async def test_the_pages_of_an_export_make_one_file_that_verifies(kept: House) -> None:
-    text, cursor, pages = "", {}, 0
-    while True:
-        page = await kept.call("audit_export", who("aa"), limit=4, **cursor)
-        text, pages = text + page["content"], pages + 1
-        if "next_cursor" not in page:
-            break
-        cursor = {"cursor": page["next_cursor"]}
-    told = verify_lines(text.splitlines())
-    assert (pages, told.intact, told.records, told.last) == (2, True, 6, 6)
-    cut = text.splitlines()
-    del cut[-2]
-    assert verify_lines(cut).broken_seq == 6
+async def test_an_export_that_fits_one_answer_is_in_it(kept: House) -> None:
+    told = await kept.call("audit_export", who("aa"))
+    assert (told["records"], told["first_seq"], told["last_seq"]) == (6, 1, 6)
+    found = verify_lines(told["content"].splitlines())
+    assert (found.intact, found.records, found.tenant) == (True, 6, "aa")
 
 
-async def test_an_export_without_a_limit_fits_one_answer(kept: House) -> None:
+async def test_a_larger_export_is_a_file_that_verifies(kept: House) -> None:
     await kept.change("aa", 60)
-    result = await kept.run("audit_export", who("aa"), {})
-    assert "next_cursor" in result.value
-    assert 18_000 < len(result.text) < 24 * 1024
+    records = kept.records("aa")
+    fn = CATALOG.tools["audit_export"].fn
+    told = await fn(records)
+    assert (told["key"], told["records"], "content" in told) == ("results/1", 66, False)
+    found = verify_lines(kept.kept[0].splitlines())
+    assert (found.intact, found.records) == (True, 66)
+    assert not verify_lines(kept.kept[0].splitlines()[:-2]).intact
 
 
-async def test_a_large_export_is_stored(kept: House) -> None:
-    await kept.change("aa", 60)
-    assert (await kept.call("audit_export", who("aa"), limit=1000))["key"] == "results/1"
+async def test_what_is_appended_during_an_export_is_not_in_it(kept: House) -> None:
+    records = kept.records("aa")
+    span = await records.span(None, None)
+    await kept.change("aa", 3)
+    found = verify_lines([line async for line in records.lines(span)])
+    assert (found.intact, found.last) == (True, 6)
+
+
+@pytest.mark.parametrize("times", [("2001-01-01", "2001-01-02"), ("2101-01-01", None)])
+async def test_a_part_without_records_is_intact(kept: House, times: Any) -> None:
+    since, until = times
+    told = await kept.call("audit_export", who("aa"), since=since, until=until)
+    assert told["records"] == 0
+    assert verify_lines(told["content"].splitlines()).intact
+
+
+async def test_a_part_has_no_gaps_though_a_clock_went_back(kept: House, path: Path) -> None:
+    at = [item["at"] for item in reversed((await kept.call("audit_search", who("aa")))["items"])]
+    tamper(path, "UPDATE audit SET at=1 WHERE tenant_id='aa' AND seq=4")
+    told = await kept.call("audit_export", who("aa"), since=at[1], until=at[5])
+    assert (told["first_seq"], told["last_seq"]) == (2, 5)
 
 
 async def test_a_part_verifies_without_claiming_the_end(kept: House) -> None:
@@ -220,7 +257,7 @@ async def test_what_is_no_day_is_no_resource(kept: House, day: str) -> None:
 async def test_days_with_records_are_suggested_newest_first(kept: House, path: Path) -> None:
     day = 86_400 * times.SECOND
     for seq, back in ((1, 40), (2, 40), (3, 7), (4, 1)):
-        rows_of(path, "UPDATE audit SET at=at-? WHERE tenant_id='aa' AND seq=?", back * day, seq)
+        tamper(path, "UPDATE audit SET at=at-? WHERE tenant_id='aa' AND seq=?", back * day, seq)
     found = await kept.records("aa").days(60)
     today = times.now() // day * day
     assert found == [times.iso(today - back * day)[:10] for back in (0, 1, 7, 40)]

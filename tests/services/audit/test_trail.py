@@ -10,7 +10,6 @@ from tests.support.tenants import CATALOG, House, at_once, open_house, rows_of, 
 from tause_mcp.database import TenantDatabase
 from tause_mcp.errors import Forbidden, NotFound, TauseError
 from tause_mcp.pipeline import Invocation
-from tause_mcp.services.audit import ChainedTrail
 from tause_mcp.tenancy import Caller, Scopes, TenantId
 
 pytestmark = pytest.mark.anyio
@@ -65,10 +64,10 @@ async def test_a_change_that_cannot_be_recorded_is_not_made(
 ) -> None:
     await house.grow("aa")
 
-    def broken(*_: Any) -> str:
+    async def broken(*_: Any) -> None:
         raise NotFound("the chain is out of order")
 
-    monkeypatch.setattr("tause_mcp.services.audit.trail.hash_fields", broken)
+    monkeypatch.setattr(house.audit, "_append", broken)
     with pytest.raises(NotFound):
         await house.change("aa")
     assert (await house.call("tenants_get", who("aa")))["config_version"] == 0
@@ -78,7 +77,7 @@ async def test_a_tenant_that_never_was_has_no_chain(house: House, path: Path) ->
     caller = who("ghost")
     database = TenantDatabase(house.database, caller.tenant)
     with pytest.raises(NotFound, match="no such tenant"):
-        await database.write(ChainedTrail().entry(Invocation(caller, {}), SET, "d"))
+        await database.write(house.audit.entry(Invocation(caller, {}), SET, "d"))
     assert rows_of(path, "SELECT * FROM audit") == rows_of(path, "SELECT * FROM audit_heads") == []
 
 
@@ -88,7 +87,7 @@ async def test_no_name_breaks_a_record(house: House, actor: str) -> None:
     caller = Caller(actor, TenantId("aa"), Scopes(frozenset({"*:*"})), issuer=actor)
     await house.call("tenants_configure", caller, values={"x": 1})
     exported = (await house.call("audit_export", who("aa")))["content"]
-    assert len(exported.splitlines()) == 2
+    assert len(exported.splitlines()) == 3
     assert (await house.call("audit_verify", who("aa")))["intact"]
     assert len((await items(house))[0]["actor"]) <= 512
 
@@ -96,7 +95,7 @@ async def test_no_name_breaks_a_record(house: House, actor: str) -> None:
 async def test_an_answer_to_an_approval_is_recorded(house: House) -> None:
     database = house.database_of(TenantId("default"))
     for by in ("local:owner", who()):
-        answered = ChainedTrail().answered(TenantId("default"), "ap_1", by == "x", by, "page")
+        answered = house.audit.answered(TenantId("default"), "ap_1", by == "x", by, "page")
         await database.write(answered)
     told = await items(house, "default")
     assert [(i["actor"], i["action"], i["outcome"], i["digest"], i["door"]) for i in told] == [

@@ -254,7 +254,7 @@ async def test_the_same_id_again_sees_nothing_of_the_former(house: House) -> Non
 async def test_rows_that_outlived_a_former_tenant_are_not_the_new_ones(
     house: House, path: Path
 ) -> None:
-    late = "INSERT INTO tenant_values VALUES ('aa', 'late', 'string', '\"x\"', 1, 1)"
+    late = "INSERT INTO tenant_values VALUES ('aa', 'late', '', 'string', '\"x\"', 1, 1)"
     rows_of(path, late)
     await house.grow("aa")
     assert "late" not in (await house.call("tenants_get", who("aa")))["config"]

@@ -29,7 +29,7 @@ async def test_a_flush_that_fails_loses_nothing(house: House, path: Path) -> Non
     await house.grow("aa")
 
     class Down:
-        async def write(self, *_: Any) -> None:
+        async def write(self, *_: Any, **__: Any) -> None:
             raise Unavailable("down")
 
     meter = UsageMeter(house.database)

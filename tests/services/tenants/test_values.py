@@ -102,7 +102,13 @@ async def test_a_value_comes_from_the_nearest_that_states_it(tree: House) -> Non
 
 async def test_an_unknown_value_is_not_found_anywhere(tree: House) -> None:
     told = await explained(tree, "nothing.here")
-    assert told == {"key": "nothing.here", "found": False, "source": "none", "levels": []}
+    assert told == {
+        "key": "nothing.here",
+        "found": False,
+        "environment": "development",
+        "source": "none",
+        "levels": [],
+    }
 
 
 async def test_an_explanation_names_no_tenant_above_the_caller(tree: House) -> None:
@@ -202,20 +208,20 @@ async def test_a_tenant_has_so_many_values_and_no_more(tree: House) -> None:
 
 
 async def test_every_change_of_values_is_a_version(tree: House) -> None:
-    first = await tree.call("tenants_configure", tenant_id="aa", values={"k": 1}, version=0)
+    first = await tree.call("tenants_configure", tenant_id="aa", values={"k": 1}, if_version=0)
     assert first["config_version"] == 1
     with pytest.raises(PreconditionFailed, match="version 1"):
-        await tree.call("tenants_configure", tenant_id="aa", values={"k": 2}, version=0)
-    second = await tree.call("tenants_configure", tenant_id="aa", values={"j": 2}, version=1)
+        await tree.call("tenants_configure", tenant_id="aa", values={"k": 2}, if_version=0)
+    second = await tree.call("tenants_configure", tenant_id="aa", values={"j": 2}, if_version=1)
     assert second["config_version"] == 2
     assert (await explained(tree, "k", "aa"))["levels"][0]["version"] == 1
-    assert (await tree.call("tenants_configure", tenant_id="aa", name="A"))["config_version"] == 2
+    assert (await tree.call("tenants_configure", tenant_id="aa", name="A"))["config_version"] == 3
 
 
 async def test_of_parallel_changes_at_one_version_one_wins(tree: House) -> None:
     made = await asyncio.gather(
         *(
-            tree.call("tenants_configure", tenant_id="aa", values={"k": n}, version=0)
+            tree.call("tenants_configure", tenant_id="aa", values={"k": n}, if_version=0)
             for n in range(6)
         ),
         return_exceptions=True,

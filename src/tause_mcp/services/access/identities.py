@@ -80,7 +80,7 @@ class StoredIdentities:
             return [(row[0], row[1], row[2], row[3]) for row in rows]
 
         granted: dict[TenantId, frozenset[str]] = {}
-        for where, role, stored, created_at in await self._database.read(None, work):
+        for where, role, stored, created_at in await self._database.read(None, work, house=True):
             other = TenantId(where)
             since = await self._tenancies.active_since(other)
             if since is not None and created_at / times.SECOND >= since:

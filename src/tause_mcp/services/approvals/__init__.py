@@ -9,7 +9,7 @@ CAPABILITY = Capability(
     name="approvals",
     about="what waits for a person's yes before money, erasure or sending to many",
     words="approve confirm consent permission aprobar aprobaciones autorizar confirmar permiso",
-    services={Approvals: lambda binding: Approvals(binding.database)},
+    services={Approvals: lambda binding: Approvals(binding.database, binding.cipher)},
     modules=(),
 )
 

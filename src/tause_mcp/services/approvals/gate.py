@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from tause_mcp import times
-from tause_mcp.capability import Consent
+from tause_mcp.capability import Cipher, Ciphers, Consent
 from tause_mcp.database import Database, TenantDatabase, Transaction, Work
 from tause_mcp.errors import Conflict
 from tause_mcp.operation import Operation
 from tause_mcp.pipeline import Approval, AskPerson, Invocation, refuse
 from tause_mcp.services.approvals import tables
-from tause_mcp.services.approvals.record import Record, new_id, read
+from tause_mcp.services.approvals.record import Record, new_id, place_of, read
 from tause_mcp.tenancy import Scopes, TenantId, part_matches, scope_parts
 
 Ceiling = Callable[[TenantId, str], Awaitable[int | None]]
@@ -46,11 +46,13 @@ class ApprovalGate:
         settings: HasTtl,
         url_of: Callable[[TenantId, str], str],
         ceiling: Ceiling,
+        ciphers: Ciphers,
     ) -> None:
         self._database = database
         self._ttl = settings.approval_ttl * times.SECOND
         self._url_of = url_of
         self._ceiling = ceiling
+        self._ciphers = ciphers
 
     async def settle(
         self, call: Invocation, operation: Operation, digest: str, consent: Consent
@@ -64,9 +66,10 @@ class ApprovalGate:
         tenant = call.caller.tenant
         over = await self._over(tenant, consent)
         passes = not over and await self._unattended(call, operation, consent)
+        cipher = await self._ciphers.cipher(tenant)
 
         async def step(tx: Transaction) -> tuple[Record, str]:
-            record = await self._live(tx, call, operation, digest, consent, over)
+            record = await self._live(tx, call, operation, digest, consent, over, cipher)
             return record, await _outcome(tx, call, record, passes)
 
         record, outcome = await TenantDatabase(self._database, tenant).write(step)
@@ -116,9 +119,11 @@ class ApprovalGate:
         digest: str,
         consent: Consent,
         over: bool,
+        cipher: Cipher,
     ) -> Record:
         """The one live record of this exact call, made when there is none."""
         caller, now = call.caller, times.now()
+        fresh = new_id(caller.tenant)
         of = {
             "of_tool": operation.name,
             "of_digest": digest,
@@ -127,12 +132,13 @@ class ApprovalGate:
         await tx.run(tables.LAPSE, **of, now=now)
         await tx.run(
             tables.INSERT,
-            id=new_id(caller.tenant),
+            id=fresh,
             tool=operation.name,
             digest=digest,
             principal=caller.principal,
             subject=caller.subject,
-            summary=consent.summary,
+            summary="",
+            sealed=cipher.seal(place_of(fresh), consent.summary.encode()),
             amount=consent.amount,
             currency=consent.currency,
             page_only=int(over),
@@ -149,7 +155,7 @@ class ApprovalGate:
         row = await tx.first(tables.LIVE, **of)
         if row is None:  # a parallel call used it between the two statements
             raise Conflict("another call used this approval just now: call again")
-        record = read(row, now)
+        record = read(row, now, cipher)
         if over and not record.page_only:
             await tx.run(tables.PAGE_ONLY, of=record.id)
         return record._replace(page_only=over or record.page_only)

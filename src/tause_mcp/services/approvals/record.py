@@ -5,6 +5,7 @@ import secrets
 from typing import Any, NamedTuple
 
 from tause_mcp import times
+from tause_mcp.capability import Cipher
 from tause_mcp.tenancy import TenantId
 
 _ID = re.compile(r"ap_([a-z0-9][a-z0-9_-]{1,62})\.[A-Za-z0-9_-]{24}", re.ASCII)
@@ -44,9 +45,17 @@ class Record(NamedTuple):
         return times.iso(self.expires_at)
 
 
-def read(row: tuple[Any, ...], now: int) -> Record:
+def place_of(approval_id: str) -> str:
+    """Where a summary is kept sealed."""
+    return f"approvals/{approval_id}"
+
+
+def read(row: tuple[Any, ...], now: int, cipher: Cipher) -> Record:
     """From a row of `tables.SHOWN`; what ran out unanswered or unused reads as expired."""
-    record = Record(*row)
+    *columns, sealed = row
+    record = Record(*columns)
+    if sealed is not None:
+        record = record._replace(summary=cipher.open(place_of(record.id), bytes(sealed)).decode())
     lapsed = record.status in ("pending", "approved") and record.expires_at <= now
     return record._replace(
         page_only=bool(record.page_only), status="expired" if lapsed else record.status

@@ -1,8 +1,10 @@
 """A tenant's approvals: read by tools, answered by people."""
 
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from tause_mcp import times
+from tause_mcp.capability import Cipher
 from tause_mcp.database import TenantDatabase, Transaction
 from tause_mcp.errors import Conflict, Forbidden, NotFound
 from tause_mcp.services.approvals import tables
@@ -20,8 +22,9 @@ _END = (2**63 - 1, "")
 class Approvals:
     """The approvals of one tenant."""
 
-    def __init__(self, database: TenantDatabase) -> None:
+    def __init__(self, database: TenantDatabase, cipher: Callable[[], Awaitable[Cipher]]) -> None:
         self._database = database
+        self._cipher = cipher
 
     async def get(self, approval_id: str) -> Record:
         """One approval.
@@ -32,7 +35,7 @@ class Approvals:
         row = await self._database.first(tables.GET, of=approval_id)
         if row is None:
             raise _absent()
-        return read(row, times.now())
+        return read(row, times.now(), await self._cipher())
 
     async def recent(
         self, status: Status | None, after: tuple[int, str] | None, most: int
@@ -50,7 +53,8 @@ class Approvals:
                 most=most,
             )
         )
-        return [read(row, now) for row in rows]
+        cipher = await self._cipher()
+        return [read(row, now, cipher) for row in rows]
 
     async def answer(
         self, approval_id: str, approve: bool, by: Caller | str, means: Means

@@ -15,6 +15,7 @@ approvals = sa.Table(
     sa.Column("principal", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("sealed", sa.LargeBinary),
     sa.Column("amount", sa.BigInteger),
     sa.Column("currency", sa.Text),
     sa.Column("page_only", sa.SmallInteger, nullable=False),
@@ -30,7 +31,8 @@ approvals = sa.Table(
     sa.UniqueConstraint("tenant_id", "digest", "principal", "live", name="one_live_approval"),
     sa.Index("approvals_by_time", "tenant_id", "created_at", "id"),
 )
-"""`live` is 1 while the record may still be answered or used, else NULL: one per exact call."""
+"""`summary` tells of the call's arguments: it is kept `sealed`, and empty itself (`sealed` NULL: an
+older record, in plain). `live` is 1 while the record may still be answered or used, else NULL: one per exact call."""
 
 _c = approvals.c
 _mine = (_c.tenant_id == TENANT, _c.id == sa.bindparam("of"))
@@ -58,8 +60,9 @@ SHOWN = (
     _c.means,
     _c.created_at,
     _c.expires_at,
+    _c.sealed,
 )
-"""The columns of a `Record`, in its order."""
+"""The columns of a `Record`, in its order, and its sealed summary."""
 
 
 def _insert(dialect: str) -> sa.sql.expression.ClauseElement:

@@ -1,193 +1,96 @@
-"""The chain itself, pure: how a record is hashed, written as a line, and verified offline."""
+"""A chain as lines: how an export is written, and verified with nothing but the file.
+
+JSON Lines in ASCII: a line that opens it, a line for each record, a line that closes it. Opening
+and closing line say where the records begin and end, so that one left out at either end shows.
+"""
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 from tause_mcp import times
+from tause_mcp.services.audit.chain import Chain, Checkpoint, Head, Record, Verdict
 
-GENESIS = "0" * 64
-"""What the first record of a chain follows."""
-_DOMAIN = "tause/audit/v1"
+FORMAT = 1
 _OLDEST, _NEWEST = 0, 253_402_300_799_999_999
 """What a calendar can write; a time outside was forged, and shows as changed."""
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
-class Record(NamedTuple):
-    """One change: who did what to the tenant, through which door. `at` is epoch microseconds.
+class Opening(NamedTuple):
+    """What an export begins with: the record before its first, and whether it goes to the head."""
 
-    `digest` is SHA-256 over the operation and its arguments; the arguments are not recorded.
-    `home` is the tenant that the actor came from, empty for the tenant's own.
-    """
-
-    tenant: str
-    seq: int
-    at: int
-    actor: str
-    home: str
-    issuer: str
-    credential: str
-    action: str
-    digest: str
-    outcome: str
-    door: str
-    previous: str
-    hash: str
+    after: Head
+    complete: bool
+    checkpoint: Checkpoint | None = None
 
 
-class Head(NamedTuple):
-    """The last record of a chain, as the chain's own book-keeping knows it."""
+class Closing(NamedTuple):
+    """What an export ends with: its last record; `head` when that was the end of the chain."""
 
-    tenant: str
-    seq: int
-    hash: str
-
-
-def hash_of(record: Record) -> str:
-    """The hash that a record should have."""
-    return hash_fields(record[:-1])
+    end: Head
+    head: bool
 
 
-def hash_fields(fields: tuple[str | int, ...]) -> str:
-    """SHA-256 over a record's fields but the hash, each with its length in characters before it."""
-    parts = [f"{len(text)}:{text}" for text in map(str, fields)]
-    return sha256((_DOMAIN + "".join(parts)).encode("utf-8", "surrogatepass")).hexdigest()
+def opening_line(opening: Opening) -> str:
+    told: dict[str, Any] = {"format": FORMAT, **opening.after._asdict()}
+    told["complete"] = opening.complete
+    if (removed := opening.checkpoint) is not None:
+        told["checkpoint"] = {**removed._asdict(), "at": times.iso(removed.at)}
+    return _line({"chain": told})
 
 
 def line_of(record: Record) -> str:
     """The record as one line of JSON, in ASCII: no input can break the line."""
-    at = times.iso(min(max(record.at, _OLDEST), _NEWEST))
+    at: object = record.at
+    if isinstance(at, int):
+        at = times.iso(min(max(at, _OLDEST), _NEWEST))
     return _line({**record._asdict(), "at": at})
 
 
-def head_line(head: Head) -> str:
-    """The line that closes a whole export: where the chain stood when it was made."""
-    return _line({"head": head._asdict()})
+def closing_line(closing: Closing) -> str:
+    return _line({"head" if closing.head else "end": closing.end._asdict()})
 
 
 def _line(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a verification found. `broken_seq` is the first record that does not hold."""
-
-    intact: bool
-    records: int
-    tenant: str = ""
-    first: int = 0
-    last: int = 0
-    hash: str = ""
-    broken_seq: int | None = None
-    problem: str = ""
-
-    @property
-    def text(self) -> str:
-        """The verdict in one line."""
-        if not self.intact:
-            return f"BROKEN at record {self.broken_seq}: {self.problem}"
-        if not self.records:
-            return "intact: no records"
-        return f"intact: records {self.first} to {self.last} of {self.tenant}, head {self.hash}"
-
-
-class Chain:
-    """Verifies records in the order of the chain, one by one."""
-
-    def __init__(self, tenant: str = "", *, whole: bool = False) -> None:
-        self._tenant = tenant
-        self._whole = whole
-        self._first = self._last = self._count = 0
-        self._hash = GENESIS
-        self._broken: tuple[int, str] | None = None
-
-    def take(self, record: Record) -> bool:
-        """Whether the chain still holds with this record."""
-        if self._broken is None and (problem := self._problem(record)):
-            self._broken = problem
-        if self._broken is not None:
-            return False
-        if not self._count:
-            self._tenant, self._first = record.tenant, record.seq
-        self._count += 1
-        self._last, self._hash = record.seq, record.hash
-        return True
-
-    def _problem(self, record: Record) -> tuple[int, str] | None:
-        expected = self._last + 1
-        if type(record.seq) is not int:
-            return expected, "it was changed"
-        if self._tenant and record.tenant != self._tenant:
-            return expected, "a record of another tenant is among them"
-        if not self._count:
-            if record.seq < 1 or (record.seq == 1 and record.previous != GENESIS):
-                return record.seq, "it is not the beginning of a chain"
-            if record.seq > 1 and self._whole:
-                return expected, "it is missing"
-        elif record.seq > expected:
-            return expected, "it is missing"
-        elif record.seq < expected:
-            return record.seq, "it was inserted or moved"
-        elif record.previous != self._hash:
-            return record.seq, "it does not follow the one before"
-        if record.hash != hash_of(record):
-            return record.seq, "it was changed"
-        return None
-
-    def fail(self, seq: int, problem: str) -> None:
-        """Something else than a record is wrong."""
-        self._broken = self._broken or (seq, problem)
-
-    def close(self, head: Head | None) -> Verdict:
-        """The verdict, given where the chain should end (None: unknown)."""
-        if self._broken is None and head is not None:
-            self._check_end(head)
-        seq, problem = self._broken or (None, "")
-        return Verdict(
-            intact=self._broken is None,
-            records=self._count,
-            tenant=self._tenant,
-            first=self._first,
-            last=self._last,
-            hash=self._hash if self._count else "",
-            broken_seq=seq,
-            problem=problem,
-        )
-
-    def _check_end(self, head: Head) -> None:
-        if self._tenant and head.tenant != self._tenant:
-            self._broken = (self._last, "the head is another tenant's")
-        elif self._last < head.seq:
-            self._broken = (self._last + 1, "it is missing")
-        elif self._last > head.seq:
-            self._broken = (head.seq + 1, "it stands behind the head of the chain")
-        elif head.seq and self._hash != head.hash:
-            self._broken = (head.seq, "it is not the head of the chain")
-
-
 def verify_lines(lines: Iterable[str | bytes]) -> Verdict:
-    """Verify an export offline: JSON Lines, or a saved result of `audit_export`.
-
-    A part of a chain (made with `since`) is verified from its first record on; a cut-off end shows
-    only where the export carries its head line.
-    """
-    chain, head = Chain(), None
-    for number, line in enumerate(_lines(lines), 1):
-        if head is not None:
-            chain.fail(head.seq + 1, "it stands behind the head of the chain")
+    """Verify an export offline: JSON Lines, or a saved result of `audit_export`."""
+    found = _lines(lines)
+    try:
+        opening = _opening(next(found))
+    except StopIteration:
+        return _nothing(1, "the file is empty")
+    except _UNREADABLE:
+        return _nothing(1, "line 1 does not open an export")
+    chain = Chain(opening.after, opening.checkpoint)
+    closing: Closing | None = None
+    for number, line in enumerate(found, 2):
+        if closing is not None:
+            chain.fail(chain.last + 1, f"line {number} stands behind the end of the export")
+            break
         try:
             read = _read(line)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            chain.fail(chain.close(None).last + 1, f"line {number} is not a record")
+        except _UNREADABLE:
+            chain.fail(chain.last + 1, f"line {number} is not a record")
             break
-        if isinstance(read, Head):
-            head = read
+        if isinstance(read, Closing):
+            closing = read
         elif not chain.take(read):
             break
-    return chain.close(head)
+    return _closed(chain, opening, closing)
+
+
+def _closed(chain: Chain, opening: Opening, closing: Closing | None) -> Verdict:
+    if closing is None or closing.head != opening.complete:
+        chain.fail(chain.last + 1, "the line that closes the export is missing")
+    return chain.close(closing.end if closing else opening.after)
+
+
+def _nothing(seq: int, problem: str) -> Verdict:
+    return Verdict(intact=False, records=0, broken_seq=seq, problem=problem)
 
 
 def _lines(lines: Iterable[str | bytes]) -> Iterator[str]:
@@ -211,15 +114,39 @@ def _unfolded(text: str) -> Iterator[str]:
     yield text
 
 
-def _read(line: str) -> Record | Head:
-    told = json.loads(line)
-    if set(told) == {"head"}:
-        return Head(**_typed(told["head"], Head))
+def _opening(line: str) -> Opening:
+    told = _loaded(line)["chain"]
+    removed = told.pop("checkpoint", None)
+    stated, complete = told.pop("format"), told.pop("complete")
+    if (type(stated), stated) != (int, FORMAT) or type(complete) is not bool:
+        raise ValueError("another format")
+    checkpoint = None if removed is None else Checkpoint(**_typed(_timed(removed), Checkpoint))
+    return Opening(Head(**_typed(told, Head)), complete, checkpoint)
+
+
+def _read(line: str) -> Record | Closing:
+    told = _loaded(line)
+    for name in ("head", "end"):
+        if set(told) == {name}:
+            return Closing(Head(**_typed(told[name], Head)), name == "head")
+    return Record(**_typed(_timed(told), Record))
+
+
+def _loaded(line: str) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(told := dict(pairs)) < len(pairs):  # which of the two would count?
+            raise ValueError("a member stands twice")
+        return told
+
+    return dict(json.loads(line, object_pairs_hook=once))
+
+
+def _timed(told: dict[str, Any]) -> dict[str, Any]:
     written = told["at"]
-    told["at"] = times.micros(written)
-    if times.iso(told["at"]) != written:  # ISO 8601 has other spellings; the chain has this one
+    at = times.micros(written)
+    if times.iso(at) != written:  # ISO 8601 has other spellings; the chain has this one
         raise ValueError("the time is not spelled as it was written")
-    return Record(**_typed(told, Record))
+    return {**told, "at": at}
 
 
 def _typed(told: dict[str, Any], kind: type[Any]) -> dict[str, Any]:

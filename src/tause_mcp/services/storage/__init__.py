@@ -27,7 +27,7 @@ def _url(settings: Settings) -> str:
 
 def _storage(binding: Binding) -> Storage:
     # Blobs plan and discard apart from the call's own transaction and its audit entry.
-    blobs = Blobs(binding.database_of(binding.tenant), binding.backend("storage"))
+    blobs = Blobs(binding.database_of(binding.tenant), binding.backend("storage"), binding.cipher)
     return Storage(
         binding.database,
         blobs,

@@ -4,17 +4,23 @@ Before a blob is written its removal is planned (a row of `blob_trash`, due in a
 postponed while the write goes on); the transaction that starts to refer to it cancels the plan.
 A killed writer cancels nothing, so the sweep finds what it left. A blob that an object stops
 referring to is planned in the same transaction.
+
+What is kept is sealed: a short body itself, a blob under a random key of its own, which is kept
+sealed beside the blob's name. Both are bound to the place that the caller names.
 """
 
 import hashlib
+import os
 import time
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from uuid import uuid4
 
+from tause_mcp.capability import Cipher
 from tause_mcp.database import TenantDatabase, Transaction
+from tause_mcp.encryption.segments import Segments
 from tause_mcp.errors import TauseError, TooLarge, Unavailable
 from tause_mcp.services.storage import tables
 from tause_mcp.services.storage.backends import Body, ObjectStore
@@ -37,17 +43,22 @@ def folder_of(tenant: TenantId) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A body that is kept: in the row (`body`) or as a blob. `sha256` in hexadecimal."""
+    """A body that is kept: sealed in the row (`body`), or as a blob under the sealed key `enc`.
+
+    `size` and `sha256` (hexadecimal) are of the plain bytes. `enc` None: the bytes are plain, kept
+    before there was encryption; for a body in the row it is empty.
+    """
 
     size: int
     sha256: str
     blob: str | None = None
     body: bytes | None = None
+    enc: bytes | None = None
 
 
-def in_row(body: bytes) -> Kept:
-    """A small body, for its row."""
-    return Kept(len(body), hashlib.sha256(body).hexdigest(), body=body)
+def place_of(kind: str, name: str, sha256: str) -> str:
+    """Where a body is kept: it opens only there, and only as what its row says that it is."""
+    return f"{kind}/{sha256}/{name}"
 
 
 class Blobs:
@@ -57,59 +68,98 @@ class Blobs:
     and the call's audit entry only with the change.
     """
 
-    def __init__(self, database: TenantDatabase, store: ObjectStore) -> None:
+    def __init__(
+        self,
+        database: TenantDatabase,
+        store: ObjectStore,
+        cipher: Callable[[], Awaitable[Cipher]],
+    ) -> None:
         self._database = database
         self._store = store
+        self._cipher = cipher
         self._folder = folder_of(database.tenant)
 
-    def read(self, blob: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes of a blob; `BlobGone` when it is no more."""
-        return self._store.read(blob, start, end)
+    async def read(
+        self, kept: Kept, kind: str, name: str, start: int, end: int
+    ) -> AsyncIterator[bytes]:
+        """Plain bytes `[start, end)`; `BlobGone` when the blob is no more."""
+        place = place_of(kind, name, kept.sha256)
+        if kept.blob is None:
+            body = kept.body or b""
+            if kept.enc is not None:
+                body = (await self._cipher()).open(place, body)
+            return _once(body[start:end])
+        if start == end:
+            return _once(b"")
+        if kept.enc is None:
+            return self._store.read(kept.blob, start, end)
+        blob = kept.blob
+        segments = Segments((await self._cipher()).open(place, kept.enc), place)
+        return segments.opening(
+            lambda low, high: self._store.read(blob, low, high), kept.size, start, end
+        )
 
-    async def keep(self, body: Body, limit: int) -> Kept:
+    async def keep(self, body: Body, limit: int, kind: str, name: str) -> Kept:
         """Write `body`, of at most `limit` bytes: small ones for their row, others as a blob.
 
         Raises:
             TooLarge, Unavailable: nothing of it stays.
         """
+        rest: AsyncIterator[bytes] | None = None
         if isinstance(body, bytes):
-            within(len(body), limit)
-            return in_row(body) if len(body) <= INLINE else await self._write(body, limit)
-        head, rest = await _head(body)
-        if rest is None:
-            within(len(head), limit)
-            return in_row(head)
-        return await self._write(_chained(head, rest), limit)
+            head = body
+        else:
+            head, rest = await _head(body)
+        if rest is not None:
+            return await self._write(_chained(head, rest), limit, kind, name)
+        within(len(head), limit)
+        if len(head) <= INLINE:
+            sha256 = hashlib.sha256(head).hexdigest()
+            sealed = (await self._cipher()).seal(place_of(kind, name, sha256), head)
+            return Kept(len(head), sha256, body=sealed, enc=b"")
+        return await self._write(head, limit, kind, name)
 
-    async def keep_blob(self, body: bytes) -> Kept:
+    async def keep_blob(self, body: bytes, kind: str, name: str) -> Kept:
         """Write `body` as a blob, however small."""
-        return await self._write(body, len(body))
+        return await self._write(body, len(body), kind, name)
 
-    async def duplicate(self, kept: Kept) -> Kept:
-        """The same bytes once more, under a name of their own."""
+    async def duplicate(self, kept: Kept, kind: str, source: str, name: str) -> Kept:
+        """The same bytes once more, as `name`."""
+        enc, body = kept.enc, kept.body
+        if enc is not None:
+            cipher = await self._cipher()
+            old, new = (place_of(kind, n, kept.sha256) for n in (source, name))
+            if kept.blob is None:
+                body = cipher.seal(new, cipher.open(old, body or b""))
+            else:
+                enc = cipher.seal(new, cipher.open(old, enc))
         if kept.blob is None:
-            return kept
+            return Kept(kept.size, kept.sha256, body=body, enc=enc)
         blob = await self._plan()
         try:
             await self._store.copy(kept.blob, blob)
         except BaseException:
             await self.discard(blob)
             raise
-        return Kept(kept.size, kept.sha256, blob)
+        return Kept(kept.size, kept.sha256, blob, enc=enc)
 
-    async def _write(self, body: Body, limit: int) -> Kept:
+    async def _write(self, body: Body, limit: int, kind: str, name: str) -> Kept:
+        cipher, key = await self._cipher(), os.urandom(32)
+        segments = Segments(key, kind)
         blob = await self._plan()
         measure = _Measure(self, blob, limit)
         try:
             if isinstance(body, bytes):
                 measure.add(body)
-                await self._store.write(blob, body)
+                await self._store.write(blob, segments.whole(body))
             else:
-                await self._store.write(blob, measure.through(body))
+                await self._store.write(blob, segments.sealing(measure.through(body)))
         except BaseException:
             await self.discard(blob)
             raise
-        return Kept(measure.size, measure.digest.hexdigest(), blob)
+        sha256 = measure.digest.hexdigest()
+        enc = cipher.seal(place_of(kind, name, sha256), key)
+        return Kept(measure.size, sha256, blob, enc=enc)
 
     async def _plan(self) -> str:
         random = uuid4().hex
@@ -193,6 +243,11 @@ async def _head(body: AsyncIterable[bytes]) -> tuple[bytes, AsyncIterator[bytes]
         if len(head) > INLINE:
             return head, rest
     return head, None
+
+
+async def _once(piece: bytes) -> AsyncIterator[bytes]:
+    if piece:
+        yield piece
 
 
 async def _chained(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

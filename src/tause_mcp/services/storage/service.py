@@ -30,6 +30,8 @@ from tause_mcp.times import now
 PREVIEW = 4096
 """Bytes of a kept result that are shown at once."""
 OCTETS = "application/octet-stream"
+KIND = "objects"
+"""How the places of sealed objects begin."""
 _TYPES = MimeTypes()
 """The types that Python itself knows: the same on every machine."""
 
@@ -95,21 +97,15 @@ class Storage:
             asked = end - start
             end = end if most is None else min(end, start + most)
             try:
-                chunks = await self._chunks(found, row[7], start, end)
+                chunks = await self._chunks(key, _kept(row), start, end)
             except BlobGone:  # replaced between the row and its blob: look again
                 continue
             return Reading(found, start, end, chunks, asked)
         raise Unavailable("the bytes of this object cannot be found: tell the operator")
 
-    async def _chunks(
-        self, found: StoredObject, body: bytes | None, start: int, end: int
-    ) -> AsyncIterator[bytes]:
+    async def _chunks(self, key: str, kept: Kept, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes, the first piece already in hand: a missing blob shows here, not later."""
-        if found.blob is None:
-            return _once(bytes(body or b"")[start:end])
-        if start == end:
-            return _once(b"")
-        rest = self.blobs.read(found.blob, start, end)
+        rest = await self.blobs.read(kept, KIND, key, start, end)
         return _after(await anext(rest, b""), rest, end - start)
 
     async def list(self, prefix: str = "", after: str = "", limit: int = 100) -> list[StoredObject]:
@@ -173,7 +169,7 @@ class Storage:
             within(announced, most)
             if announced > INLINE:
                 await self._expect(key, announced, conditions)
-        return await self.blobs.keep(body, most)
+        return await self.blobs.keep(body, most, KIND, key)
 
     async def _expect(self, key: str, size: int, conditions: Conditions) -> None:
         """Refuse early what the transaction would refuse: it still decides."""
@@ -224,7 +220,7 @@ class Storage:
             fresh = StoredObject(
                 key, kept.size, kept.sha256, etag_of(kept.sha256, moment), kind, moment, kept.blob
             )
-            await _store(tx, fresh, kept.body)
+            await _store(tx, fresh, kept)
             if old is not None:
                 await retire(tx, old.blob, old.size)
             await _charge(tx, more, 0 if old else 1, -reserved)
@@ -267,9 +263,8 @@ class Storage:
         if row is None:
             raise _absent("source")
         found = StoredObject.of(row)
-        body = None if row[7] is None else bytes(row[7])
         await self._expect(destination, found.size, conditions)
-        kept = await self.blobs.duplicate(Kept(found.size, found.sha256, found.blob, body))
+        kept = await self.blobs.duplicate(_kept(row), KIND, source, destination)
         return await self.commit(
             destination, kept, content_type=found.content_type, conditions=conditions
         )
@@ -283,6 +278,12 @@ class Storage:
         stored = await self.put(key, text, content_type="application/json")
         preview = text[:PREVIEW].decode(errors="ignore")
         return {"preview": preview, "key": key, "size": stored.size, "url": self._link(key)}
+
+    async def keep_file(self, key: str, body: Body, content_type: str) -> dict[str, Any]:
+        """Keep a file that a tool made: `{key, size, sha256, url}`; the link holds for an hour."""
+        stored = await self.put(key, body, content_type=content_type)
+        told = {"key": key, "size": stored.size, "sha256": stored.sha256}
+        return {**told, "url": self._link(key)}
 
     async def erase(self) -> int:
         """Remove everything of the tenant, for good; the number of objects that were there."""
@@ -321,13 +322,19 @@ async def _charge(tx: Transaction, size: int, objects: int, reserved: int) -> No
 
 async def end_upload(tx: Transaction, upload: str) -> None:
     """Forget an upload and plan the removal of what it brought."""
-    for _, size, blob in await tx.all(tables.PARTS, id=upload):
+    for _, size, blob, *_ in await tx.all(tables.PARTS, id=upload):
         await retire(tx, blob, size)
     await tx.run(tables.END_PARTS, id=upload)
     await tx.run(tables.END_UPLOAD, id=upload)
 
 
-async def _store(tx: Transaction, fresh: StoredObject, body: bytes | None) -> None:
+def _kept(row: tuple[Any, ...]) -> Kept:
+    """How the body of a row of `FETCH` is kept."""
+    body, enc = (None if part is None else bytes(part) for part in row[7:9])
+    return Kept(row[1], row[2], row[6], body, enc)
+
+
+async def _store(tx: Transaction, fresh: StoredObject, kept: Kept) -> None:
     await tx.run(
         tables.STORE,
         key=fresh.key,
@@ -337,7 +344,8 @@ async def _store(tx: Transaction, fresh: StoredObject, body: bytes | None) -> No
         content_type=fresh.content_type,
         updated_at=fresh.updated_at,
         blob=fresh.blob,
-        body=body,
+        body=kept.body,
+        enc=kept.enc,
     )
 
 
@@ -345,15 +353,11 @@ def _absent(field: str = "key") -> NotFound:
     return NotFound("no such object: storage_list shows what there is", field=field)
 
 
-async def _once(piece: bytes) -> AsyncIterator[bytes]:
-    if piece:
-        yield piece
-
-
 async def _after(first: bytes, rest: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
     """`first`, then `rest`; a blob that ends early is a failure, never a shorter object."""
     size -= len(first)
-    yield first
+    if first:
+        yield first
     async for piece in rest:
         size -= len(piece)
         yield piece

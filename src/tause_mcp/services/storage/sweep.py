@@ -71,7 +71,9 @@ class Sweep:
         return ended
 
     async def _due(self, statement: Statement, until: int) -> list[tuple[str, str]]:
-        rows = await self._database.read(None, lambda tx: tx.all(statement, now=until, count=BATCH))
+        rows = await self._database.read(
+            None, lambda tx: tx.all(statement, now=until, count=BATCH), house=True
+        )
         return [(row[0], row[1]) for row in rows]
 
     async def _remove(self, tenant: TenantId, blob: str, until: int) -> bool:
@@ -93,7 +95,7 @@ class Sweep:
         the rows makes some. A tenant whose rows cannot be seen is left alone.
         """
         found = 0
-        rows = await self._database.read(None, lambda tx: tx.all(tables.TENANTS))
+        rows = await self._database.read(None, lambda tx: tx.all(tables.TENANTS), house=True)
         for row in rows:
             found += await self._reconcile_tenant(TenantId(row[0]), time.time() - older)
         return found

@@ -27,8 +27,11 @@ objects = sa.Table(
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     sa.Column("blob", sa.Text),
     sa.Column("body", sa.LargeBinary),
+    sa.Column("enc", sa.LargeBinary),
     sa.Index("objects_blob", "tenant_id", "blob"),
 )
+"""`enc` NULL: the bytes are plain, as they were kept before there was encryption. A sealed blob has
+its own key there, sealed; a sealed `body` has an empty one."""
 storage_usage = sa.Table(
     "storage_usage",
     metadata,
@@ -59,6 +62,8 @@ upload_parts = sa.Table(
     sa.Column("start", sa.BigInteger, primary_key=True),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("blob", sa.Text, nullable=False),
+    sa.Column("enc", sa.LargeBinary),
+    sa.Column("sha256", sa.Text),
     sa.Index("upload_parts_blob", "tenant_id", "blob"),
 )
 blob_trash = sa.Table(
@@ -81,7 +86,7 @@ _INFO = (_o.key, _o.size, _o.sha256, _o.etag, _o.content_type, _o.updated_at, _o
 _ONE = (_o.tenant_id == TENANT, _o.key == _KEY)
 
 STAT = Statement(sa.select(*_INFO).where(*_ONE))
-FETCH = Statement(sa.select(*_INFO, _o.body).where(*_ONE))
+FETCH = Statement(sa.select(*_INFO, _o.body, _o.enc).where(*_ONE))
 LIST = Statement(
     sa.select(*_INFO)
     .where(
@@ -96,7 +101,7 @@ LIST = Statement(
 STORE = upsert(
     objects,
     ("tenant_id", "key"),
-    ("size", "sha256", "etag", "content_type", "updated_at", "blob", "body"),
+    ("size", "sha256", "etag", "content_type", "updated_at", "blob", "body", "enc"),
 )
 REMOVE = Statement(sa.delete(objects).where(*_ONE))
 HOLDS = Statement(
@@ -208,7 +213,7 @@ FINISH = Statement(
 END_UPLOAD = Statement(sa.delete(uploads).where(_u.tenant_id == TENANT, _u.id == _ID))
 ADD_PART = Statement(sa.insert(upload_parts))
 PARTS = Statement(
-    sa.select(_p.start, _p.size, _p.blob)
+    sa.select(_p.start, _p.size, _p.blob, _p.enc, _p.sha256)
     .where(_p.tenant_id == TENANT, _p.upload_id == _ID)
     .order_by(_p.start)
 )

@@ -14,9 +14,12 @@ from tause_mcp.services.storage import tables
 from tause_mcp.services.storage.blobs import Blobs, Kept, adopt, retire
 from tause_mcp.services.storage.keys import check_key
 from tause_mcp.services.storage.objects import StoredObject
+from tause_mcp.services.storage.service import KIND as OBJECTS
 from tause_mcp.services.storage.service import Storage, end_upload, lock_usage
 from tause_mcp.times import now
 
+KIND = "parts"
+"""How the places of sealed parts begin."""
 PART = 4 << 20
 """Bytes of one part: at most this much of what arrived is lost by a kill."""
 
@@ -136,15 +139,17 @@ class Uploads:
                     start=start,
                     size=part.size,
                     blob=part.blob,
+                    enc=part.enc,
+                    sha256=part.sha256,
                 )
                 start += part.size
 
         await self._database.write(work)
         return _moved(upload, size)
 
-    async def keep_part(self, body: bytes) -> Kept:
-        """Keep one part's bytes; nothing refers to them yet."""
-        return await self._blobs.keep_blob(body)
+    async def keep_part(self, upload: Upload, start: int, body: bytes) -> Kept:
+        """Keep the bytes of the part that begins at `start`; nothing refers to them yet."""
+        return await self._blobs.keep_blob(body, KIND, _part(upload.id, start))
 
     async def drop_parts(self, parts: list[Kept]) -> None:
         """Parts that will not be recorded."""
@@ -165,7 +170,7 @@ class Uploads:
 
     async def assemble(self, upload: Upload) -> Kept:
         """The whole of a complete upload in one; the upload is over when its sha256 is wrong."""
-        kept = await self._blobs.keep(self._whole(upload), upload.length)
+        kept = await self._blobs.keep(self._whole(upload), upload.length, OBJECTS, upload.key)
         if upload.sha256 and kept.sha256 != upload.sha256:
             await self._blobs.discard(kept.blob)
             await self.end(upload)
@@ -178,7 +183,7 @@ class Uploads:
         async def settled(tx: Transaction) -> None:
             if not await tx.run(tables.FINISH, upload=upload.id):
                 raise Conflict("another request finished this upload")
-            for _, size, blob in await tx.all(tables.PARTS, id=upload.id):
+            for _, size, blob, *_ in await tx.all(tables.PARTS, id=upload.id):
                 await retire(tx, blob, size)
             await tx.run(tables.END_PARTS, id=upload.id)
 
@@ -196,8 +201,10 @@ class Uploads:
 
     async def _whole(self, upload: Upload) -> AsyncIterator[bytes]:
         parts = await self._database.read(lambda tx: tx.all(tables.PARTS, id=upload.id))
-        for _, _, blob in parts:
-            async for piece in self._blobs.read(blob):
+        for start, size, blob, enc, sha256 in parts:
+            part = Kept(size, sha256 or "", blob, enc=None if enc is None else bytes(enc))
+            name = _part(upload.id, start)
+            async for piece in await self._blobs.read(part, KIND, name, 0, size):
                 yield piece
 
     async def end(self, upload: Upload) -> None:
@@ -217,6 +224,11 @@ async def give_up(tx: Transaction, upload_id: str) -> None:
         await tx.run(
             tables.CHANGE_USAGE, more_bytes=0, more_objects=0, more_reserved=-upload.length
         )
+
+
+def _part(upload_id: str, start: int) -> str:
+    """The name that a part is sealed under: parts cannot change places."""
+    return f"{upload_id}/{start}"
 
 
 def _columns(upload: Upload) -> dict[str, Any]:
@@ -257,7 +269,8 @@ class _Parts:
         whole = b"".join(self._pieces)
         self._pieces, self._size = [], 0
         if whole:
-            self._kept.append(await self._uploads.keep_part(whole))
+            start = self.upload.received + sum(kept.size for kept in self._kept)
+            self._kept.append(await self._uploads.keep_part(self.upload, start, whole))
         if not self._held:
             await self._record()
 

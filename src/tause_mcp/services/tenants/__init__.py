@@ -6,7 +6,9 @@ from typing import Any
 
 from tause_mcp.capability import Binding, Capability
 from tause_mcp.limits import TenantLimits
+from tause_mcp.services.tenants import connections
 from tause_mcp.services.tenants.changes import Changes
+from tause_mcp.services.tenants.connections import Connections
 from tause_mcp.services.tenants.directory import TenantDirectory
 from tause_mcp.services.tenants.info import TenantInfo
 from tause_mcp.services.tenants.service import Announce, Tenants
@@ -42,6 +44,12 @@ def _usage(binding: Binding) -> UsageReader:
     )
 
 
+async def _beside(platform: Any) -> None:
+    async with asyncio.TaskGroup() as works:
+        works.create_task(_sweep(platform))
+        works.create_task(platform.shared[Connections].run())
+
+
 async def _sweep(platform: Any) -> None:
     """Finish interrupted deletions, and drop idempotency keys that are a day old."""
     while True:
@@ -58,12 +66,14 @@ CAPABILITY = Capability(
     "quota plan setting settings subtenant",
     services={Tenants: _tenants, UsageReader: _usage},
     modules=(),
-    background=_sweep,
+    background=_beside,
+    gauges={connections.LIMIT: connections.count},
 )
 
 __all__ = [
     "CAPABILITY",
     "Changes",
+    "Connections",
     "TenantDirectory",
     "TenantInfo",
     "TenantUsage",

@@ -1,7 +1,7 @@
 """A change of a tenant's configuration: checked against what it inherits, stored as one version."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tause_mcp import times
@@ -9,6 +9,7 @@ from tause_mcp.database import Transaction
 from tause_mcp.errors import Invalid, PreconditionFailed
 from tause_mcp.services.tenants import tables
 from tause_mcp.services.tenants.directory import Line
+from tause_mcp.services.tenants.history import LIMITS, NAME, PLAN, Ledger, json
 from tause_mcp.services.tenants.values import (
     MAX_VALUES,
     Kind,
@@ -18,7 +19,7 @@ from tause_mcp.services.tenants.values import (
     told,
     typed,
 )
-from tause_mcp.tenancy import TenantId, no_such_tenant
+from tause_mcp.tenancy import Caller, TenantId, no_such_tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,12 @@ class Stored:
     name: str | None
     plan: str | None
     version: int | None
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """A change as it was asked for. `plan` empty: none any more. `version`: what it expects."""
+    """A change as it was asked for. `plan` empty: none any more. `version`: what it must be at."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     types: Mapping[str, Kind] = field(default_factory=dict)
@@ -46,6 +48,8 @@ class Changes:
     name: str | None = None
     plan: str | None = None
     version: int | None = None
+    environment: str = ""
+    """Where the values hold; empty is everywhere."""
 
     @property
     def privileged(self) -> bool:
@@ -66,7 +70,14 @@ class Changes:
             raise Invalid(f"remove: {min(both)} is set in the same call", field="remove")
         values = {k: typed(k, v, self._kind(line, k)) for k, v in self.values.items()}
         return Stored(
-            values, self.remove, self.limits, self.unlimited, self.name, self.plan, self.version
+            values,
+            self.remove,
+            self.limits,
+            self.unlimited,
+            self.name,
+            self.plan,
+            self.version,
+            self.environment,
         )
 
     def _kind(self, line: Line, key: str) -> Kind | None:
@@ -75,34 +86,69 @@ class Changes:
         return self.types.get(key) or (known.value.kind if known else None)
 
 
-async def store(tx: Transaction, target: TenantId, change: Stored) -> None:
-    """Write a change of one tenant as its next version."""
+async def store(tx: Transaction, target: TenantId, change: Stored, caller: Caller) -> None:
+    """Write a change of one tenant as its next version, and into its history."""
     row = await tx.first(tables.LOCK, child=target)
     if row is None:
         raise no_such_tenant()
     version: int = row[1]
     if change.version is not None and change.version != version:
-        raise PreconditionFailed(f"the configuration is at version {version}", field="version")
-    now, valued = times.now(), bool(change.values or change.remove)
-    await _describe(tx, target, change, now, int(valued))
+        raise PreconditionFailed(f"the configuration is at version {version}", field="if_version")
+    now = times.now()
+    ledger = Ledger(tx, target, caller, version + 1, now)
+    await _describe(tx, target, change, now, ledger)
     for key in change.remove:
-        await tx.run(tables.DROP_VALUE, child=target, of_key=key)
+        await _put_value(tx, target, key, None, change.environment, ledger)
     for key, value in change.values.items():
-        written = {"of_kind": value.kind, "of_value": told(key, value.value)}
-        stamp = {"of_version": version + 1, "of_updated_at": now}
-        await tx.run(tables.PUT_VALUE, child=target, of_key=key, **written, **stamp)
-    for name in change.unlimited:
-        await tx.run(tables.DROP_LIMIT, child=target, of_name=name)
-    for name, amount in change.limits.items():
-        await tx.run(tables.PUT_LIMIT, child=target, of_name=name, of_amount=amount)
+        stamped = replace(value, version=version + 1, updated_at=now)
+        await _put_value(tx, target, key, stamped, change.environment, ledger)
+    amounts: dict[str, int | None] = {**dict.fromkeys(change.unlimited), **change.limits}
+    for name, amount in amounts.items():
+        await put_limit(tx, target, name, amount, ledger)
+    await ledger.trim()
     count = await tx.first(tables.COUNT_VALUES, child=target)
     if count is not None and count[0] > MAX_VALUES:
         raise Invalid(f"values: a tenant has at most {MAX_VALUES}", field="values")
 
 
-async def _describe(tx: Transaction, target: TenantId, change: Stored, now: int, more: int) -> None:
+async def _put_value(
+    tx: Transaction,
+    target: TenantId,
+    key: str,
+    value: Value | None,
+    environment: str,
+    ledger: Ledger,
+) -> None:
+    at = {"child": target, "of_key": key, "of_environment": environment}
+    row = await tx.first(tables.OLD_VALUE, **at)
+    became = None if value is None else told(key, value.value)
+    await ledger.note(key, row[0] if row else None, became, environment)
+    if value is None:
+        await tx.run(tables.DROP_VALUE, **at)
+        return
+    stamp = {"of_version": value.version, "of_updated_at": value.updated_at}
+    await tx.run(tables.PUT_VALUE, of_kind=value.kind, of_value=became, **at, **stamp)
+
+
+async def put_limit(
+    tx: Transaction, target: TenantId, name: str, amount: int | None, ledger: Ledger
+) -> None:
+    """Set a limit of a tenant; None lifts it."""
+    row = await tx.first(tables.OLD_LIMIT, child=target, of_name=name)
+    await ledger.note(f"{LIMITS}{name}", json(row[0] if row else None), json(amount))
+    if amount is None:
+        await tx.run(tables.DROP_LIMIT, child=target, of_name=name)
+    else:
+        await tx.run(tables.PUT_LIMIT, child=target, of_name=name, of_amount=amount)
+
+
+async def _describe(
+    tx: Transaction, target: TenantId, change: Stored, now: int, ledger: Ledger
+) -> None:
     row = await tx.first(tables.ONE, child=target)
     assert row is not None  # it is locked
     name = row[2] if change.name is None else change.name
     plan = row[4] if change.plan is None else change.plan or None
-    await tx.run(tables.CONFIGURE, child=target, named=name, plan=plan, more=more, now=now)
+    await ledger.note(NAME, json(row[2]), json(name))
+    await ledger.note(PLAN, json(row[4]), json(plan))
+    await tx.run(tables.CONFIGURE, child=target, named=name, plan=plan, more=1, now=now)

@@ -56,6 +56,8 @@ class Line:
     created_at: int
     limits: tuple[Mapping[str, int], ...]
     values: tuple[Mapping[str, Value], ...]
+    general: tuple[Mapping[str, Value], ...]
+    """What holds in every environment, where `values` has one for this environment alone."""
 
     @property
     def active(self) -> bool:
@@ -71,6 +73,8 @@ class TenantDirectory:
     """`pipeline.Tenants`. Its reads are the house's own: callers prove their reach first."""
 
     database: Database
+    environment: str = ""
+    """Which values of one environment count here."""
     farewells: list[Farewell] = field(default_factory=list)
     gauges: dict[str, Gauge] = field(default_factory=dict)
     _known: dict[TenantId, Standing] = field(default_factory=dict)
@@ -152,28 +156,29 @@ class TenantDirectory:
         known = self._known.get(tenant) or await self._stand(tenant)
         return known.line[1:]
 
-    async def reach(self, top: TenantId, tenant: TenantId) -> Line:
+    async def reach(self, top: TenantId, tenant: TenantId, environment: str = "") -> Line:
         """The line of `tenant`, which is `top` or stands below it.
 
         Raises:
             NotFound: absent, deleted or elsewhere in the tree: all alike.
         """
-        line = await self.line(tenant)
+        line = await self.line(tenant, environment)
         if top not in line.ids:
             raise no_such_tenant()
         return line
 
-    async def line(self, tenant: TenantId) -> Line:
-        """What is stored along a tenant's line."""
+    async def line(self, tenant: TenantId, environment: str = "") -> Line:
+        """What is stored along a tenant's line, in this environment or the one named."""
+        named = environment or self.environment
 
         async def work(tx: Transaction) -> tuple[list[Any], list[Any], list[Any]]:
             return (
                 await tx.all(tables.LINEAGE, child=tenant),
                 await tx.all(tables.LINE_LIMITS, child=tenant),
-                await tx.all(tables.LINE_VALUES, child=tenant),
+                await tx.all(tables.LINE_VALUES, child=tenant, environment=named),
             )
 
-        rows, limits, values = await self.database.read(None, work)
+        rows, limits, values = await self.database.read(None, work, house=True)
         line = _line(rows, limits, values)
         if not line.present:
             self._known.pop(tenant, None)
@@ -185,7 +190,14 @@ class TenantDirectory:
     ) -> list[tuple[Any, ...]]:
         """Rows of `top` and its descendants in the order of their ids."""
         told = {"top": top, "after": after, "count": count, "parent": parent, "status": status}
-        return await self.database.read(None, lambda tx: tx.all(tables.SUBTREE, **told))
+        return await self.database.read(None, lambda tx: tx.all(tables.SUBTREE, **told), house=True)
+
+    async def descendants(self, top: TenantId) -> int:
+        """How many tenants stand below one."""
+        found = await self.database.read(
+            None, lambda tx: tx.first(tables.DESCENDANTS, top=top), house=True
+        )
+        return int(found[0]) if found else 0
 
     async def row(self, tenant: TenantId) -> tuple[tuple[Any, ...], int]:
         """One tenant's row and how many children it has.
@@ -200,16 +212,17 @@ class TenantDirectory:
                 await tx.first(tables.CHILDREN, child=tenant),
             )
 
-        found, children = await self.database.read(None, work)
+        found, children = await self.database.read(None, work, house=True)
         if found is None:
             raise no_such_tenant()
         return found, children[0]
 
     async def ensure_root(self) -> None:
         """Make the installation's own tenant when it is absent; any number may race."""
-        if await self.database.first(None, tables.ONE, child=ROOT) is None:
+        root = TenantDatabase(self.database, ROOT)
+        if await root.first(tables.ONE, child=ROOT) is None:
             fresh = {"parent": None, "named": "Default", "plan": None, "now": times.now()}
-            await self.database.write(None, lambda tx: tx.run(tables.INSERT, child=ROOT, **fresh))
+            await root.write(lambda tx: tx.run(tables.INSERT, child=ROOT, **fresh))
 
     async def remove(self, tenant: TenantId) -> None:
         """Remove all remains of a tenant that is marked deleted, or that never was.
@@ -224,7 +237,9 @@ class TenantDirectory:
 
     async def finish_deletions(self) -> None:
         """Go on with deletions that a crash or an outage interrupted."""
-        for (tenant,) in await self.database.read(None, lambda tx: tx.all(tables.LEAVING)):
+        for (tenant,) in await self.database.read(
+            None, lambda tx: tx.all(tables.LEAVING), house=True
+        ):
             try:
                 await self.remove(TenantId(tenant))
             except Exception as error:  # whatever holds it up: the others go on
@@ -234,9 +249,12 @@ class TenantDirectory:
 def _line(rows: list[Any], limits: list[Any], values: list[Any]) -> Line:
     own_limits: list[dict[str, int]] = [{} for _ in rows]
     own_values: list[dict[str, Value]] = [{} for _ in rows]
+    general: list[dict[str, Value]] = [{} for _ in rows]
     for depth, name, amount in limits:
         own_limits[depth][name] = amount
     for depth, key, *stored in values:
+        if (everywhere := own_values[depth].get(key)) is not None:
+            general[depth][key] = everywhere
         own_values[depth][key] = value_of(*stored)
     return Line(
         ids=tuple(TenantId(row[0]) for row in rows),
@@ -245,4 +263,5 @@ def _line(rows: list[Any], limits: list[Any], values: list[Any]) -> Line:
         created_at=rows[0][4] if rows else 0,
         limits=tuple(own_limits),
         values=tuple(own_values),
+        general=tuple(general),
     )

@@ -26,8 +26,9 @@ def held() -> list[sa.Table]:
 async def purge(database: Database, tenant: TenantId) -> None:
     """Remove every row of a tenant that is deleted or absent; a living one is left alone.
 
-    A table may say (`Table.info`) what to run before its rows go (`leaving`), or that its rows
-    `outlives` the tenant: the plan to remove its blobs does.
+    A table may say (`Table.info`) what to run before its rows go (`leaving`), that its rows
+    `outlives` the tenant: the plan to remove its blobs does, or what else than a plain DELETE
+    removes them (`emptying`): the audit chain does.
     """
 
     async def work(tx: Transaction) -> None:
@@ -38,7 +39,7 @@ async def purge(database: Database, tenant: TenantId) -> None:
             if leaving := table.info.get("leaving"):
                 await tx.run(leaving)
             if not table.info.get("outlives"):
-                await tx.run(_emptying(table))
+                await tx.run(table.info.get("emptying") or _emptying(table))
         await tx.run(tables.FORGET)
 
     await TenantDatabase(database, tenant).write(work)

@@ -11,11 +11,13 @@ from tause_mcp import log, times
 from tause_mcp.database import TenantDatabase, Transaction
 from tause_mcp.errors import Conflict, Forbidden, Invalid, QuotaExceeded
 from tause_mcp.services.tenants import tables
-from tause_mcp.services.tenants.changes import Changes, store
+from tause_mcp.services.tenants.changes import Changes, put_limit, store
 from tause_mcp.services.tenants.directory import Line, TenantDirectory
+from tause_mcp.services.tenants.history import LIMITS, Change, Ledger, changes_of
 from tause_mcp.services.tenants.info import TenantInfo
 from tause_mcp.services.tenants.removal import purge
 from tause_mcp.services.tenants.values import (
+    KNOWN,
     Origin,
     check_limits,
     limit_origins,
@@ -24,7 +26,6 @@ from tause_mcp.services.tenants.values import (
 )
 from tause_mcp.tenancy import ROOT, Caller, TenantId, no_such_tenant, tenant_id
 
-LIMITS_PREFIX = "limits."
 _log = log.get("tenants")
 
 
@@ -57,15 +58,20 @@ class Tenants:
     def own(self) -> TenantId:
         return self._caller.tenant
 
-    async def reach(self, named: str | None) -> Line:
+    @property
+    def environment(self) -> str:
+        """The one of this installation."""
+        return self._directory.environment
+
+    async def reach(self, named: str | None, environment: str = "") -> Line:
         """The line of the tenant named (None: one's own).
 
         Raises:
             NotFound: absent, or neither one's own nor below.
         """
         if named is None:
-            return await self._directory.line(self.own)
-        return await self._directory.reach(self.own, tenant_id(named))
+            return await self._directory.line(self.own, environment)
+        return await self._directory.reach(self.own, tenant_id(named), environment)
 
     async def get(self, named: str | None) -> tuple[TenantInfo, Line]:
         """One tenant, and what is stored along its line."""
@@ -105,16 +111,17 @@ class Tenants:
             fresh = {"parent": above.ids[0], "named": name or named, "plan": plan}
             if not await tx.run(tables.INSERT, child=child, now=times.now(), **fresh):
                 raise Conflict("this tenant id is not available: choose another", field="tenant_id")
+            ledger = Ledger(tx, child, self._caller, 0, times.now())
             for limit, amount in limits.items():
-                await tx.run(tables.PUT_LIMIT, child=child, of_name=limit, of_amount=amount)
+                await put_limit(tx, child, limit, amount, ledger)
 
-        await self._database.write(work)
+        await self._database.write(work, house=True)
         return (await self.get(child))[0]
 
     async def _clear(self, child: TenantId) -> None:
         """Leave nothing of a former tenant of this id; a living one is left alone."""
         database = self._directory.database
-        row = await database.first(None, tables.IS_LEAVING, tenant=child)
+        row = await TenantDatabase(database, child).first(tables.IS_LEAVING)
         if row is None:
             await purge(database, child)
         elif row[0] == tables.DELETED:
@@ -130,9 +137,12 @@ class Tenants:
         target = line.ids[0]
         if changes.privileged:
             self._require_above(target)
-        _check_plan_name(changes.plan)
+        for key in (*changes.values, *changes.remove):
+            if known := KNOWN.get(key):
+                self._caller.require(known.scope)
+        _check_plan_name(changes.plan or None)
         stored = changes.checked(line)
-        await self._database.write(lambda tx: store(tx, target, stored))
+        await self._database.write(lambda tx: store(tx, target, stored, self._caller), house=True)
         self._directory.forget(target)
         for row in await self._directory.below(target):
             self._announce.configured(TenantId(row[0]))
@@ -147,12 +157,23 @@ class Tenants:
                 "limits and plan are set by a tenant above this one or on the command line"
             )
 
-    async def explain(self, named: str | None, key: str) -> tuple[list[Origin], Line]:
+    async def explain(
+        self, named: str | None, key: str, environment: str = ""
+    ) -> tuple[list[Origin], Line]:
         """Every level that states a value (`limits.<name>`: a limit), the one in force first."""
-        line = await self.reach(named)
-        if key.startswith(LIMITS_PREFIX):
-            return list(limit_origins(line, key.removeprefix(LIMITS_PREFIX))), line
+        line = await self.reach(named, environment)
+        if key.startswith(LIMITS):
+            return list(limit_origins(line, key.removeprefix(LIMITS))), line
         return list(origins(line, key)), line
+
+    async def history(self, line: Line, key: str, count: int) -> list[Change]:
+        """The changes of a value (`limits.<name>`, `plan`, `name`) of a tenant in reach.
+
+        Who acted for a tenant beyond one's own reach stays unnamed.
+        """
+        found = await changes_of(TenantDatabase(self._directory.database, line.ids[0]), key, count)
+        reach = line.ids[: line.ids.index(self.own) + 1]
+        return [c if c.home in reach else c._replace(actor="", home="") for c in found]
 
     async def suspend(self, named: str) -> TenantInfo:
         """Close a tenant below, and everyone below it, until it is resumed."""
@@ -169,7 +190,7 @@ class Tenants:
         async def work(tx: Transaction) -> int:
             return await tx.run(tables.SET_STATE, child=target, now=times.now(), **state)
 
-        await self._database.write(work)
+        await self._database.write(work, house=True)
         self._directory.forget(target)
         self._announce.closed(target)
         return (await self.get(target))[0]
@@ -196,7 +217,7 @@ class Tenants:
             if row is not None and row[0]:
                 raise Conflict("the tenant has tenants below it: delete those first")
 
-        await self._database.write(work)
+        await self._database.write(work, house=True)
         self._announce.deleted(target)
         try:
             await self._directory.remove(target)

@@ -35,12 +35,16 @@ tenant_values = sa.Table(
     metadata,
     sa.Column("tenant_id", sa.Text, primary_key=True),
     sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("environment", sa.Text, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("value", sa.Text, nullable=False),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("updated_at", sa.BigInteger, nullable=False),
 )
-"""Configuration. `value` is JSON; `version` is the tenant's `config_version` that set it."""
+"""Configuration. `value` is JSON; `version` is the tenant's `config_version` that set it.
+
+`environment` is empty for what holds in every one.
+"""
 
 tenant_limits = sa.Table(
     "tenant_limits",
@@ -101,10 +105,12 @@ LINE_LIMITS = Statement(
     .order_by(_line.c.depth)
 )
 LINE_VALUES = Statement(
-    sa.select(_line.c.depth, _v.key, _v.kind, _v.value, _v.version, _v.updated_at)
+    sa.select(_line.c.depth, _v.key, _v.kind, _v.value, _v.version, _v.updated_at, _v.environment)
     .join(tenant_values, _v.tenant_id == _line.c.tenant_id)
-    .order_by(_line.c.depth, _v.key)
+    .where(sa.or_(_v.environment == "", _v.environment == text("environment")))
+    .order_by(_line.c.depth, _v.key, _v.environment)
 )
+"""What holds in an environment; of one key, what holds in all of them comes first."""
 
 _SHOWN = (
     _t.tenant_id,
@@ -212,17 +218,21 @@ def _put(table: sa.Table, keys: tuple[str, ...], fields: tuple[str, ...]) -> Sta
     return Statement(build)
 
 
-PUT_VALUE = _put(tenant_values, ("key",), ("kind", "value", "version", "updated_at"))
-DROP_VALUE = Statement(
-    sa.delete(tenant_values).where(_v.tenant_id == _CHILD, _v.key == text("of_key"))
+_VALUE = (
+    _v.tenant_id == _CHILD,
+    _v.key == text("of_key"),
+    _v.environment == text("of_environment"),
 )
+PUT_VALUE = _put(tenant_values, ("key", "environment"), ("kind", "value", "version", "updated_at"))
+OLD_VALUE = Statement(sa.select(_v.value).where(*_VALUE))
+DROP_VALUE = Statement(sa.delete(tenant_values).where(*_VALUE))
 COUNT_VALUES = Statement(
     sa.select(sa.func.count()).select_from(tenant_values).where(_v.tenant_id == _CHILD)
 )
+_LIMIT = (_l.tenant_id == _CHILD, _l.name == text("of_name"))
 PUT_LIMIT = _put(tenant_limits, ("name",), ("amount",))
-DROP_LIMIT = Statement(
-    sa.delete(tenant_limits).where(_l.tenant_id == _CHILD, _l.name == text("of_name"))
-)
+OLD_LIMIT = Statement(sa.select(_l.amount).where(*_LIMIT))
+DROP_LIMIT = Statement(sa.delete(tenant_limits).where(*_LIMIT))
 
 
 def _add_usage(dialect: str) -> sa.sql.expression.ClauseElement:

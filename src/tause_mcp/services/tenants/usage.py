@@ -88,11 +88,11 @@ class UsageMeter:
     async def flush(self) -> None:
         """Add what was counted to the table. What cannot be stored now is kept for next time."""
         async with self._flushing:
-            counted, self._counts = list(self._counts.items()), {}
+            counted, self._counts = sorted(self._counts.items()), {}  # one order for every process
             while counted:
                 portion = counted[:_PORTION]
                 try:
-                    await self._database.write(None, partial(_add, portion))
+                    await self._database.write(None, partial(_add, portion), house=True)
                 except BaseException:
                     self._take_back(counted)
                     raise

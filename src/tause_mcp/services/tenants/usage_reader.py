@@ -69,6 +69,9 @@ class UsageReader:
         if name == CALLS:
             left = self._rates.left(tenant)
             return LimitLeft(name, limit, None if left is None else limit - left, left)
+        if name == "tenants":
+            below = await self._directory.descendants(tenant)
+            return LimitLeft(name, limit, below, max(limit - below, 0))
         gauge = self._directory.gauges.get(name)
         if gauge is None:
             return LimitLeft(name, limit, None, None)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
@@ -13,13 +13,16 @@ from tause_mcp.errors import Invalid
 if TYPE_CHECKING:
     from tause_mcp.services.tenants.directory import Line
 
-Kind = Literal["string", "integer", "float", "boolean", "json"]
+Kind = Literal["string", "integer", "float", "boolean", "json", "secret"]
 Source = Literal["tenant", "parent", "plan", "default", "none"]
 
 KEY_PATTERN = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
 _KEY = re.compile(KEY_PATTERN.strip("^$"), re.ASCII)
 PLANS = "plans."
 """Keys that define plans for the tenants below: `{"values": {...}, "limits": {...}}`."""
+REFERENCE = "secret://"
+"""What a value of type `secret` begins with: the name of a secret, of whoever reads the value."""
+_SECRET = re.compile(r"secret://[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*", re.ASCII)
 MAX_VALUE = 8192
 """Bytes of one value as JSON."""
 MAX_VALUES = 500
@@ -48,6 +51,7 @@ class Value:
     value: Any
     version: int = 0
     updated_at: int = 0
+    environment: str = ""
 
 
 DEFAULTS: Mapping[str, Value] = {
@@ -56,6 +60,24 @@ DEFAULTS: Mapping[str, Value] = {
     "timezone": Value("string", "America/Bogota"),
 }
 """What holds where nobody says otherwise."""
+
+RETENTION, RETENTION_FLOOR = "audit.retention_days", "audit.retention_floor_days"
+
+
+class Known(NamedTuple):
+    """A key that the house itself reads: its type, its bounds, and what a writer must hold."""
+
+    kind: Kind
+    low: int = 0
+    high: int = 2**53
+    scope: str = "tenants:write"
+
+
+KNOWN: Mapping[str, Known] = {
+    **{key: Known(value.kind) for key, value in DEFAULTS.items()},
+    RETENTION: Known("integer", 1, 36_500, "tenants:admin"),
+    RETENTION_FLOOR: Known("integer", 1, 36_500, "tenants:admin"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +89,9 @@ class Origin:
     value: Value
 
 
-def value_of(kind: Kind, value: str, version: int, updated_at: int) -> Value:
+def value_of(kind: Kind, value: str, version: int, updated_at: int, environment: str) -> Value:
     """From a stored row."""
-    return Value(kind, orjson.loads(value), version, updated_at)
+    return Value(kind, orjson.loads(value), version, updated_at, environment)
 
 
 def kind_of(value: Any) -> Kind:
@@ -100,16 +122,30 @@ def typed(key: str, value: Any, kind: Kind | None) -> Value:
     if isinstance(value, float) and not isfinite(value):
         raise Invalid(f"values: {key} is not a finite number", field="values")
     own = kind_of(value)
-    kind = kind or own
+    known = KNOWN.get(key)
+    kind = known.kind if known else kind or own
     if kind == "float" and own == "integer":
         value, own = float(value), "float"
+    if kind == "secret" or (own == "string" and value.startswith(REFERENCE)):
+        own = _secret(key, value, kind)
     if kind not in (own, "json"):
         raise Invalid(f"values: {key} is of type {kind}, not {own}", field="values")
+    if known and kind == "integer" and not known.low <= value <= known.high:
+        raise Invalid(f"values: {key} is from {known.low} to {known.high}", field="values")
     if key.startswith(PLANS):
         _check_plan(key, value)
     if len(told(key, value)) > MAX_VALUE:
         raise Invalid(f"values: {key} is over {MAX_VALUE} bytes", field="values")
     return Value(kind, value)
+
+
+def _secret(key: str, value: Any, kind: Kind) -> Kind:
+    """Only what is stated to be a reference may look like one."""
+    if kind != "secret":
+        raise Invalid(f'values: {key} names a secret: state its type "secret"', field="types")
+    if not isinstance(value, str) or len(value) > 140 or _SECRET.fullmatch(value) is None:
+        raise Invalid(f"values: {key} is written as secret://name", field="values")
+    return "secret"
 
 
 def told(key: str, value: Any) -> str:
@@ -154,9 +190,10 @@ def plan_of(line: "Line", depth: int) -> dict[str, Any]:
 def origins(line: "Line", key: str) -> Iterator[Origin]:
     """Every level that states `key`, the one in force first."""
     if not key.startswith(PLANS):
-        for depth, values in enumerate(line.values):
-            if (found := values.get(key)) is not None:
-                yield Origin("parent" if depth else "tenant", depth, found)
+        for depth, levels in enumerate(zip(line.values, line.general, strict=True)):
+            for values in levels:
+                if (found := values.get(key)) is not None:
+                    yield Origin("parent" if depth else "tenant", depth, found)
         for depth in range(len(line.ids)):
             stated = plan_of(line, depth).get("values", {})
             if key in stated:
@@ -179,6 +216,15 @@ def in_force(line: "Line") -> dict[str, Origin]:
 def standing_values(line: "Line") -> dict[str, Any]:
     """The values in force of the keys that always have one."""
     return {key: next(origins(line, key)).value.value for key in DEFAULTS}
+
+
+def retention_days(line: "Line") -> int | None:
+    """How long the audit chain is kept; None is for good. No level's floor can be undercut."""
+    stated = next(origins(line, RETENTION), None)
+    if stated is None:
+        return None
+    floors = [int(origin.value.value) for origin in origins(line, RETENTION_FLOOR)]
+    return max(int(stated.value.value), *floors, 1)
 
 
 def stated_limits(line: "Line", depth: int) -> dict[str, int]:
