@@ -296,7 +296,7 @@ async def colombia_add_business_days(
     start = co.day_of(date)
     found = co.add_business_days(start, days, saturdays=saturdays, language=colombia.language)
     skipped = [_holiday(on.isoformat(), name) for on, name in found.skipped[-60:]]
-    return BusinessDay(date=found.date.isoformat(), skipped=skipped)
+    return BusinessDay(date=found.day.isoformat(), skipped=skipped)
 
 
 # --- tax ------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ RULES = (
 class BusinessDate(NamedTuple):
     """Where counting ended, and the holidays on weekdays that were not counted."""
 
-    date: date
+    day: date
     skipped: tuple[tuple[date, str], ...]
 
 

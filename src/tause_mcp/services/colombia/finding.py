@@ -75,7 +75,7 @@ def _of_code(text: str, language: Language) -> Finding:
         told = because(language, "replaced_code", old=text, new=new)
         return Finding("found", known[new], reasons=(told,))
     if text in RETIRED:
-        return _nothing(because(language, "retired", code=text, name=RETIRED[text]))
+        return _nothing(because(language, "retired", old=text, name=RETIRED[text]))
     meant = text.replace(".", "").zfill(5)
     if meant != text and meant in known:
         told = because(language, "code_length", meant=meant)
@@ -91,7 +91,7 @@ def _of_name(text: str, within: str | None, language: Language) -> Finding:
     if finding is not None:
         return finding
     if retired := [code for code, name in RETIRED.items() if folded(text) == name]:
-        return _nothing(because(language, "retired", code=retired[0], name=RETIRED[retired[0]]))
+        return _nothing(because(language, "retired", old=retired[0], name=RETIRED[retired[0]]))
     close = _rows(_similar(folded(text)), within)[:MOST]
     if close:
         return Finding("similar", None, close, (because(language, "similar_names"),))

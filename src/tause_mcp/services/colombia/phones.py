@@ -5,7 +5,7 @@ Which ranges are assigned comes from `phonenumbers`' data; its parser, 30 times 
 
 import re
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tause_mcp.services.colombia.texts import Language
 from tause_mcp.services.colombia.verdicts import (
@@ -34,9 +34,9 @@ def plan() -> Plan:
     """Loaded when the first number is asked about."""
     from phonenumbers.phonemetadata import PhoneMetadata
 
-    known = PhoneMetadata.metadata_for_region("CO")
+    known: Any = PhoneMetadata.metadata_for_region("CO")
     kinds = (known.mobile, known.fixed_line, known.toll_free)
-    return Plan(*(re.compile(kind.national_number_pattern) for kind in kinds))
+    return Plan(*(re.compile(kind.national_number_pattern, re.ASCII) for kind in kinds))
 
 
 def validate_phone(number: object, *, language: Language = "es") -> Verdict:

@@ -174,8 +174,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "The code {old} was replaced by {new}.",
     ),
     "retired": (
-        "{code} ({name}) salió de la lista del DANE.",
-        "{code} ({name}) left DANE's list.",
+        "{old} ({name}) salió de la lista del DANE.",
+        "{old} ({name}) left DANE's list.",
     ),
     "elsewhere": (
         "No está en ese departamento; estos llevan el nombre.",
