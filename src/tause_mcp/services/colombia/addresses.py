@@ -77,7 +77,7 @@ def normalize_address(address: object, *, language: Language = "es") -> Address:
     if len(address) > MOST:
         return _told("", "too_long", language)
     text = _plain(address)
-    if not text:
+    if not _unsigned(text):
         return _told("", "empty", language)
     road = _ROAD.fullmatch(text)
     if road is None or not road[2]:
@@ -113,7 +113,7 @@ def _parsed(road: str, rest: str, language: Language) -> Address:
         rural = road == "KM" and bool(main)
         reason = because(language, "address" if rural else "address_partial")
         kept = {k: v for k, v in parts.items() if v}
-        return Address(f"{road} {_unsigned(rest)}", rural, kept, (reason,))
+        return Address(f"{road} {_unsigned(rest)}".rstrip(), rural, kept, (reason,))
     parts |= {"cross": _joined(found.groups()[:5]), "plate": found[6]}
     parts |= {k: v for k, v in (("quadrant", found[7]), ("complement", _extra(found[8]))) if v}
     told = " ".join(parts.values())

@@ -122,15 +122,21 @@ def add_business_days(
         raise Invalid(f"days: a whole number, at most {MOST_DAYS} either way", field="days")
     step = timedelta(-1 if days < 0 else 1)
     day, left, skipped = start, abs(days), []
-    if not left and not is_business_day(day, saturdays=saturdays):
+    if not left and not is_business_day(_known(day), saturdays=saturdays):
         left = 1
     while left:
-        day += step
+        day = _known(_known(day) + step)
         if is_business_day(day, saturdays=saturdays):
             left -= 1
         elif (name := holidays(day.year, language=language).get(day)) and day.weekday() < _SATURDAY:
             skipped.append((day, name))
     return BusinessDate(day, tuple(skipped))
+
+
+def _known(day: date) -> date:
+    if not FIRST <= day.year <= LAST:
+        raise Invalid(f"date: holidays are known from {FIRST} to {LAST}", field="date")
+    return day
 
 
 def day_of(text: object, field: str = "date") -> date:

@@ -16,7 +16,7 @@ from tause_mcp.services.colombia.verdicts import (
     cleaned,
 )
 
-_SHAPE = re.compile(r"\+?[0-9 ().-]+")
+_SHAPE = re.compile(r"\+?[0-9]+")
 _MARKS = re.compile(r"[ ().-]")
 _COUNTRY = "57"
 
@@ -60,9 +60,9 @@ def _national(number: object) -> str:
         raise Unreadable("sign")
     if any(map(str.isalpha, text)):
         raise Unreadable("letters")
-    if not _SHAPE.fullmatch(text):
-        raise Unreadable("characters")
     found = _MARKS.sub("", text)
+    if not _SHAPE.fullmatch(found):
+        raise Unreadable("characters")
     if found.startswith(("+", "00")):
         found = found.lstrip("+").removeprefix("00")
         if not found.startswith(_COUNTRY):
@@ -70,7 +70,9 @@ def _national(number: object) -> str:
         return found.removeprefix(_COUNTRY)
     if len(found) in (12, 13) and found.startswith((f"{_COUNTRY}3", f"{_COUNTRY}60", "571800")):
         return found.removeprefix(_COUNTRY)
-    return found.removeprefix("0") if found.startswith(("01800", "03")) else found
+    if len(found) == 12 and found.startswith("033"):  # as mobiles were dialled before 2021
+        return found[2:]
+    return found.removeprefix("0") if found.startswith(("01800", "03", "060")) else found
 
 
 def _judged(national: str) -> tuple[Level, str]:

@@ -168,15 +168,15 @@ def names() -> Iterable[str]:
     return _by_name()
 
 
+@cache
+def _departments_by_name() -> Mapping[str, str]:
+    named_so = {folded(row.name): row.code for row in departments().values()}
+    return {**DEPARTMENT_ALIASES, **named_so, **{code: code for code in departments()}}
+
+
 def department_named(written: str) -> str | None:
     """The code of a department written as code or name."""
-    name = folded(written)
-    if name in departments():
-        return name
-    for department in departments().values():
-        if name in (folded(department.name), folded(department.name).removeprefix("LA ")):
-            return department.code
-    return DEPARTMENT_ALIASES.get(name)
+    return _departments_by_name().get(folded(written))
 
 
 def validate_postal_code(code: object, *, language: Language = "es") -> Verdict:
