@@ -44,13 +44,13 @@ _ROAD = re.compile(
     rf"({'|'.join(sorted(map(re.escape, ROADS), key=len, reverse=True))})(?![A-Z]) *(.*)"
 )
 _NUMBER = (
-    r"([0-9]{1,4}) ?((?:[A-Z]{1,2}(?![A-Z0-9]))?) ?((?:BIS(?![A-Z]))?) ?((?:[A-Z](?![A-Z0-9]))?)"
+    r"([0-9]{1,4}(?![0-9])) ?((?:[A-Z]{1,2}(?![A-Z0-9]))?) ?((?:BIS(?![A-Z]))?) ?((?:[A-Z](?![A-Z0-9]))?)"
     rf" ?((?:(?:{_QUADRANTS})(?![A-Z]))?)"
 )
-_REST = re.compile(rf" ?#? ?{_NUMBER} ?-? ?([0-9]{{1,4}})(?![0-9A-Z]) ?((?:{_QUADRANTS})?) ?(.*)")
+_REST = re.compile(rf" ?#? ?{_NUMBER}(?: ?- ?| )([0-9]{{1,4}})(?![0-9A-Z]) ?((?:{_QUADRANTS})?) ?(.*)")
 _MAIN = re.compile(_NUMBER)
 _NAME = re.compile(r"([A-Z][A-Z .]*?) (?=#|[0-9])")
-_SIGN = re.compile(r"\b(?:NUMERO|NRO|NUM|NO)\b[ .]*(?=[0-9#])|#")
+_SIGN = re.compile(r"(?:\b(?:NUMERO|NRO|NUM|NO)\b[ .]*)+(?=[0-9#])|#")
 _ORDINAL = re.compile(r"\bN[O.]?[º°]|[º°ª#№]")
 """A bare N is left alone: it may be north."""
 
@@ -98,7 +98,7 @@ def _plain(address: str) -> str:
     text = re.sub(r"(?<=[A-Z])\.", " ", text)
     text = " ".join(re.sub(r"[^A-Z0-9#. -]", " ", text).split())
     text = _SIGN.sub(" # ", text)
-    return " ".join(re.sub(r"(?:# *)+", "# ", text).split())
+    return " ".join(re.sub(r"(?:# *)+", "# ", text).split()).lstrip("#-. ")
 
 
 def _unsigned(text: str) -> str:
@@ -110,7 +110,7 @@ def _parsed(road: str, rest: str, language: Language) -> Address:
     parts = {"road": road, "main": main}
     found = _REST.fullmatch(f" {tail}") if main else None
     if found is None:
-        rural = road == "KM" and bool(main)
+        rural = road == "KM" and main[:1].isdigit()
         reason = because(language, "address" if rural else "address_partial")
         kept = {k: v for k, v in parts.items() if v}
         return Address(f"{road} {_unsigned(rest)}".rstrip(), rural, kept, (reason,))
@@ -125,7 +125,7 @@ def _main(rest: str) -> tuple[str, str]:
     if (number := _MAIN.match(rest)) is not None:
         return _joined(number.groups()), rest[number.end() :].strip()
     if (name := _NAME.match(rest)) is not None:
-        return name[1].replace(".", "").strip(), rest[name.end() :].strip()
+        return " ".join(name[1].replace(".", " ").split()), rest[name.end() :].strip()
     return "", rest
 
 
