@@ -47,7 +47,9 @@ _NUMBER = (
     r"([0-9]{1,4}(?![0-9])) ?((?:[A-Z]{1,2}(?![A-Z0-9]))?) ?((?:BIS(?![A-Z]))?) ?((?:[A-Z](?![A-Z0-9]))?)"
     rf" ?((?:(?:{_QUADRANTS})(?![A-Z]))?)"
 )
-_REST = re.compile(rf" ?#? ?{_NUMBER}(?: ?- ?| )([0-9]{{1,4}})(?![0-9A-Z]) ?((?:{_QUADRANTS})?) ?(.*)")
+_REST = re.compile(
+    rf" ?#? ?{_NUMBER}(?: ?- ?| )([0-9]{{1,4}})(?![0-9A-Z]) ?((?:{_QUADRANTS})?) ?(.*)"
+)
 _MAIN = re.compile(_NUMBER)
 _NAME = re.compile(r"([A-Z][A-Z .]*?) (?=#|[0-9])")
 _SIGN = re.compile(r"(?:\b(?:NUMERO|NRO|NUM|NO)\b[ .]*)+(?=[0-9#])|#")
