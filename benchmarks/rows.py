@@ -24,6 +24,8 @@ class Row:
     base: Make
     limit: float | None
     on_listing: bool = False
+    on_itself: bool = False
+    """Against our own server instead of a bare one."""
 
     @property
     def title(self) -> str:
@@ -76,6 +78,21 @@ def of_server() -> Iterator[Row]:
             yield Row(name, form, make, wire.echo, bound)
         yield Row("tools/list", form, wire.listing, wire.listing, targets.LIST, on_listing=True)
     yield Row("server/discover (identity alone)", MODERN, wire.discover, wire.discover, None)
+
+
+VALIDATIONS = {
+    "colombia_validate_nit": {"number": "800.197.268-4"},
+    "colombia_validate_phone": {"number": "+57 300 123 4567"},
+    "colombia_validate_document": {"type": "NIT", "number": "890903938", "check_digit": "8"},
+}
+
+
+def of_validation() -> Iterator[Row]:
+    """Pure functions over packaged data, against our own access_whoami."""
+    for name, arguments in VALIDATIONS.items():
+        make = partial(wire.validation, name=name, arguments=arguments)
+        title = f"{name} over access_whoami"
+        yield Row(title, MODERN, make, wire.whoami, targets.VALIDATION, on_itself=True)
 
 
 def of_base() -> Iterator[Row]:
@@ -142,6 +159,8 @@ def verdicts(results: list[Result]) -> list[Target]:
             continue
         ratio = result.at[16].ratio("cpu_us")
         judged.append(targets.of_ratio(f"CPU per call: {row.title}", row.limit, ratio))
+        if row.on_itself:  # its tail is that of whoami and the work beside it: nothing to compare
+            continue
         tail = result.at[MOST].ratio("p99_ms")
         judged.append(targets.of_ratio(f"p99 at 64: {row.title}", targets.TAIL, tail))
     return judged

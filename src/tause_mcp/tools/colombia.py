@@ -23,22 +23,22 @@ def _text(given: Any) -> Any:
 
 
 Text = BeforeValidator(_text)
-Number = Annotated[str, Text, Field(max_length=80, description="As written, separators too.")]
+Number = Annotated[str, Field(max_length=80, description="As written, separators too."), Text]
 CheckDigit = Annotated[
-    str | None, Text, Field(max_length=8, description="When it is not in the number.")
+    str | None, Field(max_length=8, description="When it is not in the number."), Text
 ]
 DepartmentCode = Annotated[
-    str | None, Text, Field(max_length=20, description='Two digits as text, as "05".')
+    str | None, Field(max_length=20, description='Two digits as text, as "05".'), Text
 ]
-Day = Annotated[str, Text, Field(max_length=10, description="YYYY-MM-DD.")]
+Day = Annotated[str, Field(max_length=10, description="YYYY-MM-DD."), Text]
 Year = Annotated[int, Field(ge=1985, le=2100)]
 Pesos = Annotated[
     str,
-    Text,
     Field(max_length=32, description="Pesos as text, as 1500000.00; cut to two decimals."),
+    Text,
 ]
 _REFERENCE, _DIAN = "secret://", "secret://dian"
-Short = Annotated[str, Text, Field(max_length=64)]
+Short = Annotated[str, Field(max_length=64), Text]
 
 
 class ColombiaReason(TypedDict):
@@ -130,8 +130,8 @@ async def colombia_validate_document(
     colombia: Colombia,
     type: Annotated[  # noqa: A002  # the name that callers write
         str,
-        Text,
         Field(max_length=40, description="CC, NIT, TI, RC, NUIP, CE, TE, PPT, PEP, PA, DE or NE."),
+        Text,
     ],
     number: Number,
     check_digit: CheckDigit = None,
@@ -170,7 +170,7 @@ async def colombia_validate_phone(colombia: Colombia, number: Number) -> Colombi
 
 @tool("Validate a plate", scope="colombia:read", hints=READ)
 async def colombia_validate_plate(
-    colombia: Colombia, plate: Annotated[str, Text, Field(max_length=80)]
+    colombia: Colombia, plate: Annotated[str, Field(max_length=80), Text]
 ) -> ColombiaVerdict:
     """Check the shape of a vehicle's plate. Use before storing one."""
     return _verdict(co.validate_plate(plate, language=colombia.language))
@@ -178,7 +178,7 @@ async def colombia_validate_plate(
 
 @tool("Validate a postal code", scope="colombia:read", hints=READ)
 async def colombia_validate_postal_code(
-    colombia: Colombia, code: Annotated[str, Text, Field(max_length=80)]
+    colombia: Colombia, code: Annotated[str, Field(max_length=80), Text]
 ) -> ColombiaVerdict:
     """Check that a postal code has six digits and begins with a department's code."""
     return _verdict(co.validate_postal_code(code, language=colombia.language))
@@ -232,9 +232,9 @@ def shown(row: co.Municipality) -> Municipality:
 @tool("Find a municipality", scope="colombia:read", hints=READ, flagship=True)
 async def colombia_find_municipality(
     colombia: Colombia,
-    name: Annotated[str, Text, Field(max_length=80, description="A name or DANE code.")],
+    name: Annotated[str, Field(max_length=80, description="A name or DANE code."), Text],
     department: Annotated[
-        str | None, Text, Field(max_length=80, description="Its name or code.")
+        str | None, Field(max_length=80, description="Its name or code."), Text
     ] = None,
 ) -> FoundMunicipality:
     """Find a Colombian municipality's DANE code by name; accents do not matter.
@@ -254,7 +254,7 @@ async def colombia_find_municipality(
 
 @tool("Normalize an address", scope="colombia:read", hints=READ)
 async def colombia_normalize_address(
-    colombia: Colombia, address: Annotated[str, Text, Field(max_length=200)]
+    colombia: Colombia, address: Annotated[str, Field(max_length=200), Text]
 ) -> NormalizedAddress:
     """Write an address with DIAN's abbreviations and split it. Use before storing or comparing."""
     found = co.normalize_address(address, language=colombia.language)
@@ -323,20 +323,20 @@ async def colombia_get_uvt(
 @tool("Compute a CUFE or CUDE", scope="colombia:read", hints=READ)
 async def colombia_compute_cufe(
     secrets: Secrets,
-    number: Annotated[str, Text, Field(max_length=64, description="With prefix, no separator.")],
+    number: Annotated[str, Field(max_length=64, description="With prefix, no separator."), Text],
     issue_date: Day,
-    issue_time: Annotated[str, Text, Field(max_length=14, description="HH:MM:SS-05:00.")],
+    issue_time: Annotated[str, Field(max_length=14, description="HH:MM:SS-05:00."), Text],
     amount: Pesos,
     total: Pesos,
-    issuer_nit: Annotated[str, Text, Field(max_length=64, description="Without check digit.")],
+    issuer_nit: Annotated[str, Field(max_length=64, description="Without check digit."), Text],
     customer_id: Short,
     key: Annotated[
         str,
-        Text,
         Field(
             max_length=160,
             description="Technical key of the range, for a CUDE the PIN; or secret://dian-...",
         ),
+        Text,
     ],
     iva: Pesos = "0",
     inc: Pesos = "0",

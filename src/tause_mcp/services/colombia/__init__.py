@@ -40,10 +40,7 @@ from tause_mcp.services.colombia.verdicts import Reason, Verdict
 CAPABILITY = Capability(
     name="colombia",
     about="NIT, cédulas, phones, plates, municipalities, holidays, UVT and CUFE of Colombia",
-    words="colombia nit dígito verificación cédula documento identidad dian rut teléfono celular "
-    "placa código postal departamento municipio ciudad divipola dane dirección festivo feriado "
-    "día hábil uvt impuesto cufe cude factura electrónica "
-    "tax id check digit city holiday business day invoice customer",
+    words="colombia colombiano dian rut nit cédula divipola dane uvt tax cliente customer",
     services={Colombia: lambda binding: Colombia(language_of(binding.value("locale")))},
     modules=(),
 )

@@ -1,6 +1,7 @@
 """NIT: the tax number and its check digit (DIAN, Orden Administrativa 4 of 1989)."""
 
 import re
+from operator import mul
 
 from tause_mcp.services.colombia.texts import Language
 from tause_mcp.services.colombia.verdicts import Unreadable, Verdict, because, cleaned, digits
@@ -23,7 +24,7 @@ def nit_check_digit(body: str) -> str:
     """
     if not (body.isascii() and body.isdigit() and len(body) <= _MOST):
         raise ValueError("the body of a NIT is 1 to 15 digits")
-    rest = sum(int(d) * w for d, w in zip(reversed(body), WEIGHTS, strict=False)) % 11
+    rest = sum(map(mul, map(int, reversed(body)), WEIGHTS)) % 11
     return str(rest if rest < 2 else 11 - rest)
 
 
