@@ -196,7 +196,7 @@ def _reasons(reasons: tuple[co.Reason, ...]) -> list[ColombiaReason]:
 
 
 @tool("List departments", scope="colombia:read", hints=READ)
-async def colombia_list_departments(colombia: Colombia) -> DepartmentList:
+async def colombia_list_departments() -> DepartmentList:
     """List the 33 departments by DANE code. Use for forms and to group by department."""
     return DepartmentList(items=shown_departments())
 
@@ -207,7 +207,6 @@ def shown_departments() -> list[Department]:
 
 @tool("List municipalities", scope="colombia:read", hints=READ)
 async def colombia_list_municipalities(
-    colombia: Colombia,
     pages: Pages,
     department_code: DepartmentCode = None,
     limit: Annotated[int, Field(ge=1, le=200)] = 200,

@@ -1,6 +1,7 @@
 """Every sentence in two languages, chosen by the locale."""
 
 import string
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,12 @@ def test_both_languages_tell_the_same_things(code: str) -> None:
 )
 def test_a_locale_chooses_the_language(locale: object, language: str) -> None:
     assert language_of(locale) == language
+
+
+def test_every_code_is_in_the_docs() -> None:
+    page = Path(__file__).parents[3] / "docs" / "colombia.md"
+    text = page.read_text(encoding="utf-8")
+    assert [code for code in TEXTS if f"`{code}`" not in text] == []
 
 
 def test_each_function_answers_in_the_language_asked_for() -> None:
