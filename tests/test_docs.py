@@ -41,3 +41,10 @@ def test_the_server_tells_hosts_about_every_capability_in_two_kilobytes() -> Non
     text = instructions(load(()))
     assert len(text.encode()) < 2048
     assert all(f"- {c.name}: " in text for c in load(()).capabilities)
+
+
+def test_the_page_of_dataframes_lists_every_function() -> None:
+    from tause_mcp.services.dataframes.grammar import TOPICS
+
+    text = (DOCS / "dataframes.md").read_text()
+    assert all(f"| {topic} | {names} |" in text for topic, names in TOPICS.items())

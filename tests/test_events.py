@@ -75,6 +75,27 @@ def test_a_listener_may_end_itself_or_add_another_while_it_hears(bus: EventBus) 
     assert heard == ["once", "later"]
 
 
+def test_what_is_told_here_is_told_to_the_other_processes_and_what_comes_in_is_not() -> None:
+    told: list[tuple[TenantId, Event]] = []
+    heard: list[Event] = []
+    bus = EventBus(lambda tenant, event: told.append((tenant, event)))
+    bus.subscribe(TA, heard.append)
+    bus.resource_updated(TAB, "storage/a")
+    bus.deliver(TA, Event("tools"))
+    bus.deliver(TAB, Event("tools"))
+    assert told == [(TAB, Event("resource", "tause://tab/storage/a"))]
+    assert heard == [Event("tools")]
+
+
+def test_after_a_gap_every_listener_is_to_look_anew(bus: EventBus) -> None:
+    heard: dict[TenantId, list[Event]] = {TA: [], TAB: []}
+    for tenant, events in heard.items():
+        bus.subscribe(tenant, events.append)
+    bus.missed()
+    assert heard[TA] == heard[TAB]
+    assert {event.kind for event in heard[TA]} == {"access", "resources", "tools", "prompts"}
+
+
 def test_nothing_is_kept_of_a_tenant_nobody_listens_to(bus: EventBus) -> None:
     for number in range(1000):
         bus.subscribe(TenantId(f"t{number}"), lambda e: None)()

@@ -313,3 +313,22 @@ async def test_processes_that_race_with_the_same_keys_do_the_work_once(
 async def test_a_failing_call_reports_its_own_error(house: House) -> None:
     with pytest.raises(TauseError, match="null"):
         await configure(house, "k1", None)
+
+
+async def test_a_kept_result_is_sealed_and_opens_for_its_key_only(house: House, path: Path) -> None:
+    for key in ("k1", "k2"):
+        await configure(house, key, "canary-3c9f")
+    ((sealed,),) = rows_of(path, "SELECT result FROM idempotency WHERE key = 'k1'")
+    assert b"canary" not in sealed and not sealed.startswith(b"{")
+    rows_of(path, "UPDATE idempotency SET result = ? WHERE key = 'k2'", sealed)
+    with pytest.raises(Unavailable):
+        await configure(house, "k2", "canary-3c9f")
+    await configure(house, "k1", "canary-3c9f")
+
+
+async def test_a_result_that_an_older_release_kept_in_plain_is_read(
+    house: House, path: Path
+) -> None:
+    first = await configure(house, "k1")
+    rows_of(path, "UPDATE idempotency SET result = ?", b'{"old": 1}')
+    assert await configure(house, "k1") == {"old": 1} != first

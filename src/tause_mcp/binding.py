@@ -42,9 +42,11 @@ class Described:
         self._caller = caller
 
     def search(self, query: str, limit: int) -> list[dict[str, Any]]:
-        tools = self._platform.catalog.tools
+        tools, missing = self._platform.catalog.tools, self._platform.catalog.unconfigured
         scopes = self._caller.scopes
-        allowed = [name for name, o in tools.items() if o.opens_to(scopes)]
+        allowed = [
+            name for name, o in tools.items() if o.opens_to(scopes) and o.capability not in missing
+        ]
         return [_brief(tools[n]) for n in self._platform.index.search(query, allowed, limit)]
 
     def describe(self, name: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeVar
 
+import orjson
+
 from tause_mcp.database import TenantDatabase
 from tause_mcp.sealing import Seal
 from tause_mcp.settings import Settings
@@ -81,15 +83,12 @@ class Cipher(Protocol):
 
     def open(self, place: str, sealed: bytes) -> bytes:
         """The plain bytes; `Unavailable` when they are not what was sealed at this place."""
-        ...
 
 
 class Ciphers(Protocol):
-    """Where a tenant's cipher comes from."""
+    """Where a tenant's cipher comes from: `NotFound` when there is no such tenant."""
 
-    async def cipher(self, tenant: TenantId) -> Cipher:
-        """`NotFound` when there is no such tenant. Await it before a transaction."""
-        ...
+    async def cipher(self, tenant: TenantId) -> Cipher: ...
 
 
 class Binding(Protocol):
@@ -193,7 +192,7 @@ class Pages:
         """`{items, next_cursor?}` from up to `limit + 1` items, cut to the byte budget."""
         kept, size = 0, 0
         for item in items[:limit]:
-            size += len(_json(item)) + 1
+            size += len(orjson.dumps(item)) + 1
             if size > self.budget and kept:
                 break
             kept += 1
@@ -206,12 +205,6 @@ class Pages:
     def cursor(self, position: Any, *filters: object) -> str:
         """A cursor to what comes after `position`."""
         return self._seal.close(position, "page", self._tenant, self._tool, repr(filters))
-
-
-def _json(item: Any) -> bytes:
-    import orjson
-
-    return orjson.dumps(item)
 
 
 Page = dict[str, Any]
@@ -277,6 +270,8 @@ class Tool:
     """The result has no fixed shape, or may be stored and previewed when over 24 KiB."""
     everyone: bool = False
     """Whoever is identified may call it, whatever it holds: it tells only of the caller itself."""
+    carries_limit: bool = False
+    """A reading tool that takes the tenant's rate in its own question to the shared state."""
     forwards: bool = False
     """It runs another tool through the pipeline: consent, idempotency and audit are the target's."""
     since: str = "2024-11-05"
@@ -381,6 +376,8 @@ class Capability:
     services: Mapping[type[Any], Callable[[Binding], Any]]
     modules: tuple[ModuleType, ...]
     backends: Backends | None = None
+    keeps: Callable[[Any], Any] | None = None
+    """From the `SharedState` to this capability's backend: what it keeps has no URL of its own."""
     background: Callable[[Any], Awaitable[None]] | None = None
     """Work that runs beside the server: `await background(platform)` until cancelled."""
     on_delete: Callable[[Any, TenantId], Awaitable[None]] | None = None
@@ -389,6 +386,13 @@ class Capability:
     It runs before the rows go, and again after a crash: it must be able to."""
     gauges: Mapping[str, Callable[[TenantDatabase], Awaitable[int]]] = field(default_factory=dict)
     """limit name -> how much of it a tenant uses now, for `tenants_get_usage`."""
+    measures: Mapping[str, Callable[[Any], Callable[[TenantDatabase], Awaitable[int]]]] = field(
+        default_factory=dict
+    )
+    """limit name -> from the platform to such a gauge, for what is kept outside the rows."""
+    unconfigured: Callable[[], str | None] = lambda: None
+    """What this installation lacks for it, and what to do; None: nothing. While it lacks something
+    its tools are not listed; its services raise the same text as `Unconfigured`."""
 
     def declared(self, kind: type[T]) -> list[T]:
         """The values of one kind that its modules declare, in the order of the source."""

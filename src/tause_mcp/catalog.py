@@ -18,6 +18,9 @@ BUILT_IN = (
     "access",
     "approvals",
     "storage",
+    "database",
+    "dataframes",
+    "cache",
     "secrets",
     "colombia",
     "audit",
@@ -85,9 +88,19 @@ class Catalog:
     def routes(self) -> tuple[Route, ...]:
         return tuple(r for c in self.capabilities for r in c.declared(Route))
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The names of everything that a message can name."""
+        return frozenset({*self.tools, *self.prompts})
+
     @cached_property
     def toolsets(self) -> tuple[str, ...]:
         return tuple(sorted({o.capability for o in self.tools.values()}))
+
+    @cached_property
+    def unconfigured(self) -> frozenset[str]:
+        """The capabilities that this installation lacks something for."""
+        return frozenset(c.name for c in self.capabilities if c.unconfigured() is not None)
 
     def listed(
         self, scopes: Scopes, toolsets: Iterable[str] | None = None, *, read_only: bool = False
@@ -95,13 +108,16 @@ class Catalog:
         """What a caller is shown, in stable order: in its scopes and in the toolsets.
 
         `None` is the default list: the flagship tools and the small door. A toolset decides what
-        is listed, never what may be called by name.
+        is listed, never what may be called by name; what is not configured is in no list.
         """
         wanted = None if toolsets is None else frozenset(toolsets)
         return [
             o
             for o in self.tools.values()
-            if _in(o, wanted) and o.opens_to(scopes) and not (read_only and o.writes)
+            if _in(o, wanted)
+            and o.opens_to(scopes)
+            and not (read_only and o.writes)
+            and o.capability not in self.unconfigured
         ]
 
 

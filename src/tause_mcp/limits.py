@@ -1,20 +1,20 @@
 """The limits step of the pipeline: calls per hour, by the generic cell rate algorithm.
 
-A tenant may use its whole hour at once and earns it back evenly. Exact within one process.
+A tenant may use its whole hour at once and earns it back evenly. Exact over all the processes that
+share the state. A tool that `carries_limit` has its rate taken by the one question that it asks of
+the shared state anyway: the limit and the read are one round trip, and the limit comes first.
 """
 
-from collections.abc import Callable
-from time import monotonic_ns
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Protocol
 
 from tause_mcp.errors import RateLimited
 from tause_mcp.operation import Operation
+from tause_mcp.shared import MemoryRates, Rate, Rates, Taken
 from tause_mcp.tenancy import Caller, TenantId
 
-HOUR = 3_600_000_000_000
-"""Nanoseconds."""
 CALLS = "calls_per_hour"
-_MANY = 10_000
 
 
 class HasLimits(Protocol):
@@ -23,75 +23,77 @@ class HasLimits(Protocol):
         ...
 
 
-class Gcra:
-    """Rates of any number of tenants: one integer each, the time when all is earned back."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a call still has to take of its tenant's rate."""
 
-    def __init__(self, clock: Callable[[], int] = monotonic_ns) -> None:
-        self._clock = clock
-        self._full_at: dict[TenantId, int] = {}
+    tenant: TenantId
+    rate: Rate
+    cost: int
 
-    def take(self, tenant: TenantId, cost: int, per_hour: int) -> int:
-        """Take `cost` of `per_hour`; 0 when taken, else the nanoseconds until it could be.
 
-        A call that costs more than the whole hour takes the whole hour.
-        """
-        if per_hour <= 0:
-            return HOUR
-        each = -(-HOUR // per_hour)
-        now = self._clock()
-        full_at = max(self._full_at.get(tenant, now), now) + min(cost, per_hour) * each
-        wait = full_at - now - per_hour * each
-        if wait > 0:
-            return wait
-        self._full_at[tenant] = full_at
-        if len(self._full_at) > _MANY:
-            self._full_at = {t: at for t, at in self._full_at.items() if at > now}
-        return 0
+_due: ContextVar[Due | None] = ContextVar("due", default=None)
 
-    def forget(self, tenant: TenantId) -> None:
-        """A deleted tenant's rate dies with it."""
-        self._full_at.pop(tenant, None)
 
-    def left(self, tenant: TenantId, per_hour: int) -> int:
-        """How much could be taken now."""
-        if per_hour <= 0:
-            return 0
-        each = -(-HOUR // per_hour)
-        now = self._clock()
-        owed = max(self._full_at.get(tenant, now) - now, 0)
-        return max(per_hour - -(-owed // each), 0)
+def due(tenant: TenantId) -> Due | None:
+    """What the running call is to take beside its own question; whoever asks has to take it."""
+    found = _due.get()
+    if found is None or found.tenant != tenant:
+        return None
+    _due.set(None)
+    return found
+
+
+def passed(rate: Rate, taken: Taken) -> None:
+    """Raise `RateLimited` when it was not taken."""
+    if taken.wait:
+        seconds = taken.wait / 1e6
+        raise RateLimited(
+            f"the tenant's {rate.amount} calls per hour are used up: "
+            f"try again in {max(1, round(seconds))} s",
+            retry_after=seconds,
+        )
 
 
 class TenantLimits:
     """`pipeline.Limits` from the limits in force; a tenant without them pays nothing."""
 
-    def __init__(self, directory: HasLimits, clock: Callable[[], int] = monotonic_ns) -> None:
+    def __init__(
+        self, directory: HasLimits, rates: Rates | None = None, *, carried: bool = False
+    ) -> None:
+        """`carried`: a tool that declares it takes the rate in its own round trip."""
         self._directory = directory
-        self._rates = Gcra(clock)
+        self._rates = rates or MemoryRates()
+        self._carried = carried
 
     async def admit(self, caller: Caller, operation: Operation) -> None:
         """Count the call, weighed by its cost.
 
         Raises:
             RateLimited: with the seconds until it would pass. A refused call is not counted.
+            Unavailable: it cannot be counted.
         """
         per_hour = self._directory.cached_limit(caller.tenant, CALLS)
         if per_hour is None:
             return
-        wait = self._rates.take(caller.tenant, operation.cost, per_hour)
-        if wait:
-            seconds = wait / 1e9
-            raise RateLimited(
-                f"the tenant's {per_hour} calls per hour are used up: "
-                f"try again in {max(1, round(seconds))} s",
-                retry_after=seconds,
-            )
+        rate = Rate(CALLS, per_hour)
+        if self._carried and operation.carries_limit:
+            _due.set(Due(caller.tenant, rate, operation.cost))
+            return
+        passed(rate, await self._rates.take(caller.tenant, rate, operation.cost))
 
-    def forget(self, tenant: TenantId) -> None:
+    async def collect(self, caller: Caller) -> None:
+        """Take what a call was to carry, and did not."""
+        if (left := due(caller.tenant)) is not None:
+            passed(left.rate, await self._rates.take(left.tenant, left.rate, left.cost))
+
+    async def forget(self, tenant: TenantId) -> None:
         """Start anew, should the id be used again."""
-        self._rates.forget(tenant)
+        await self._rates.forget(tenant, CALLS)
 
-    def left(self, tenant: TenantId) -> int | None:
-        """Calls left now, as this process knows; None is unlimited."""
+    async def left(self, tenant: TenantId) -> int | None:
+        """Calls left now; None is unlimited."""
         per_hour = self._directory.cached_limit(tenant, CALLS)
-        return None if per_hour is None else self._rates.left(tenant, per_hour)
+        if per_hour is None:
+            return None
+        return (await self._rates.take(tenant, Rate(CALLS, per_hour), 0)).left

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, get_origin
+from warnings import catch_warnings, simplefilter
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic_core import SchemaValidator
@@ -35,7 +36,9 @@ class Inputs:
             p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters
         }
         config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-        model = create_model(name, __config__=config, **fields)
+        with catch_warnings():  # an argument may be called `schema`: the model is never used as one
+            simplefilter("ignore", UserWarning)
+            model = create_model(name, __config__=config, **fields)
         core = tightened(model.__pydantic_core_schema__)
         # not the prebuilt ones: a nested model would bring its own, lax and open
         self._validate = SchemaValidator(core, _use_prebuilt=False).validate_python
@@ -159,6 +162,12 @@ class Operation:
     @cached_property
     def forwards(self) -> bool:
         return isinstance(self.declared, Tool) and self.declared.forwards
+
+    @cached_property
+    def carries_limit(self) -> bool:
+        """Whether its work takes the tenant's rate: only what reads may look before it is sure."""
+        declared = isinstance(self.declared, Tool) and self.declared.carries_limit
+        return declared and not self.writes
 
     @cached_property
     def local_only(self) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from tause_mcp.steps import (
     Meter,
     Result,
     Tenants,
+    Watch,
 )
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Pipeline",
     "Result",
     "Tenants",
+    "Watch",
     "digest_of",
     "refuse",
 ]
@@ -94,6 +96,7 @@ class Pipeline:
     deadline: float = 60.0
     digest_key: bytes = b""
     """The key of the digests of calls that hold a secret."""
+    watch: Watch | None = None
 
     async def run(self, operation: Operation, call: Invocation) -> Result:
         """Run one operation for its caller.
@@ -104,26 +107,46 @@ class Pipeline:
         """
         started = perf_counter()
         result: Result | None = None
+        outcome = "ok"
+        if self.watch is not None:
+            self.watch.began(call.caller.tenant)
         try:
             result = await self._walk(operation, call)
             return result
-        except (TauseError, AskPerson, Crash):
+        except TauseError as error:
+            outcome = error.code
+            raise
+        except AskPerson:
+            outcome = "approval_required"
+            raise
+        except Crash:
+            outcome = "internal"
             raise
         except asyncio.CancelledError as error:
+            outcome = "cancelled"
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
             # nobody cancelled this call: something in it gave up, and its caller still waits
+            outcome = "internal"
             raise self._crash(operation, call, error) from None
         except Exception as error:
+            outcome = "internal"
             raise self._crash(operation, call, error) from None
         finally:
-            self.meter.count(
-                call.caller.tenant,
-                operation,
-                perf_counter() - started,
-                result is not None,
-                len(result.text) if result is not None and result.text else 0,
-            )
+            self._counted(operation, call, perf_counter() - started, outcome, result)
+
+    def _counted(
+        self,
+        operation: Operation,
+        call: Invocation,
+        took: float,
+        outcome: str,
+        result: Result | None,
+    ) -> None:
+        size = len(result.text) if result is not None and result.text else 0
+        self.meter.count(call.caller.tenant, operation, took, result is not None, size)
+        if self.watch is not None:
+            self.watch.ended(operation.capability, outcome, took)
 
     async def _walk(self, operation: Operation, call: Invocation) -> Result:
         arguments = operation.inputs.read(call.arguments)
@@ -133,11 +156,20 @@ class Pipeline:
             caller.require(operation.scope, operation.part_of(arguments))
         await self.tenants.require_active(caller.tenant)
         if operation.forwards or not operation.writes:
-            await self.limits.admit(caller, operation)
-            return await self._work(
-                operation, call, arguments, self.binder.database_of(caller.tenant)
-            )
+            return await self._read(operation, call, arguments)
         return await self._change(operation, call, arguments)
+
+    async def _read(
+        self, operation: Operation, call: Invocation, arguments: dict[str, Any]
+    ) -> Result:
+        await self.limits.admit(call.caller, operation)
+        database = self.binder.database_of(call.caller.tenant)
+        if not operation.carries_limit:
+            return await self._work(operation, call, arguments, database)
+        try:
+            return await self._work(operation, call, arguments, database)
+        finally:
+            await self.limits.collect(call.caller)
 
     async def _change(
         self, operation: Operation, call: Invocation, arguments: dict[str, Any]

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
+from os import urandom
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,13 @@ from tause_mcp.binding import Bound
 from tause_mcp.capability import Capability
 from tause_mcp.catalog import Catalog, load
 from tause_mcp.database import Database, Options, TenantDatabase, open_database
-from tause_mcp.encryption import TenantKeys, open_masters
+from tause_mcp.encryption import Masters, TenantKeys, open_masters, shared_secrets
 from tause_mcp.errors import Misconfigured, NotFound
 from tause_mcp.events import EventBus
 from tause_mcp.idempotency import StoredIdempotency
 from tause_mcp.limits import TenantLimits
 from tause_mcp.migrations import database_url, migrated
+from tause_mcp.news import News
 from tause_mcp.operation import Operation
 from tause_mcp.pipeline import Invocation, Pipeline
 from tause_mcp.sealing import Seal, secret_file
@@ -30,6 +32,9 @@ from tause_mcp.services.catalog.search import Entry, Index
 from tause_mcp.services.storage import Storage
 from tause_mcp.services.tenants import Connections, TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
+from tause_mcp.shared import SharedState, open_shared_state
+from tause_mcp.telemetry.counts import Counts
+from tause_mcp.telemetry.traces import wanted
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
 
 if TYPE_CHECKING:
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
 
 _log = log.get("platform")
 _STATEMENT_SECONDS = 30.0
+_CHECK_SECONDS = 2.0
 
 
 class _Credentials:
@@ -52,7 +58,7 @@ class _Credentials:
         return minted.id, minted.text, minted.digest
 
     def changed(self, tenant: TenantId, credential: str | None = None) -> None:
-        self._platform.verifier.forget()
+        self._platform.news.credentials_changed(tenant)
 
 
 @dataclass
@@ -62,6 +68,7 @@ class Platform:
     settings: Settings
     catalog: Catalog
     database: Database
+    shared_state: SharedState
     backends: Mapping[str, Any]
     seal: Seal
     events: EventBus
@@ -72,6 +79,9 @@ class Platform:
     keys: TenantKeys
     public_url: str
     local_paths: tuple[Path, ...] = ()
+    counts: Counts = field(default_factory=Counts)
+    house_secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """What replicas share instead of files of the home, by the files' names."""
 
     def __post_init__(self) -> None:
         tools = self.catalog.tools.values()
@@ -83,16 +93,29 @@ class Platform:
         gate = ApprovalGate(
             self.database, self.settings, self.approval_url, self._ceiling, self.keys
         )
-        limits = TenantLimits(self.directory)
+        limits = TenantLimits(
+            self.directory, self.shared_state.rates, carried=self.shared_state.kind == "redis"
+        )
+        self.news = News(
+            self.shared_state.signals,
+            self.events,
+            forget_logins=self._forget_logins,
+            forget_tenant=self.directory.drop,
+            bury=self._bury,
+        )
+        self.directory.announce = self.news.tenant_changed
+        # the keys before anything that may have to wait
+        self.directory.farewells += [self.keys.destroy, self._leave]
         self.shared: Mapping[type[Any], Any] = {
             TenantDirectory: self.directory,
             UsageMeter: self.usage,
             TenantLimits: limits,
             Connections: Connections(self.directory),
         }
-        self.directory.farewells.append(self.keys.destroy)  # before anything that may have to wait
         for capability in self.catalog.capabilities:
             self.directory.gauges.update(capability.gauges)
+            for name, measure in capability.measures.items():
+                self.directory.gauges[name] = measure(self)
             if capability.on_delete is not None:
                 self.directory.farewells.append(partial(capability.on_delete, self))
         self.pipeline = Pipeline(
@@ -107,7 +130,22 @@ class Platform:
             binder=self,
             deadline=self.settings.deadline,
             digest_key=self.seal.derive("digest"),
+            watch=self.counts,
         )
+
+    def _forget_logins(self) -> None:
+        if "verifier" in vars(self):  # what was never opened remembers nobody
+            self.verifier.forget()
+
+    def _bury(self, tenant: TenantId) -> None:
+        """Drop what this process remembers of a deleted tenant."""
+        self.usage.forget(tenant)
+        self.keys.forget(tenant)
+
+    async def _leave(self, tenant: TenantId) -> None:
+        """A deleted tenant's part of what the processes share and remember."""
+        await self.shared[TenantLimits].forget(tenant)
+        self.news.tenant_gone(tenant)
 
     # pipeline.Binder
 
@@ -143,15 +181,19 @@ class Platform:
         """Opened when it is first needed: a local session needs no key, token or cryptography."""
         from tause_mcp.auth import open_verifier
 
-        return open_verifier(self.settings, self.identities, issuer=self.public_url)
+        return open_verifier(
+            self.settings, self.identities, issuer=self.public_url, shared=self.house_secrets
+        )
 
-    async def verify(self, token: str, door_tenant: TenantId | None = None) -> Caller:
-        """Who holds this token, at the plain door or a tenant's.
+    async def verify(
+        self, token: str, door_tenant: TenantId | None = None, *, anew: bool = False
+    ) -> Caller:
+        """Who holds this token, at the plain door or a tenant's; `anew`: whatever is remembered.
 
         Raises:
             Unauthenticated: in one text, whatever the reason.
         """
-        return await self.verifier.verify(token, self.door(door_tenant))
+        return await self.verifier.verify(token, self.door(door_tenant), anew=anew)
 
     def door(self, tenant: TenantId | None) -> Door:
         """The plain door, or a tenant's: each is its own protected resource."""
@@ -161,7 +203,8 @@ class Platform:
     async def local(self, tenant: str | None, role: str) -> Caller:
         """The person on stdio: whom `TAUSE_API_KEY` stands for, else a role of the local tenant."""
         if self.settings.api_key:
-            return await key_caller(self.settings.api_key, self.verifier.verify, self.door(None))
+            anew = partial(self.verifier.verify, anew=True)
+            return await key_caller(self.settings.api_key, anew, self.door(None))
         named = tenant_id(tenant or self.settings.tenant)
         try:
             await self.directory.require_active(named)
@@ -194,38 +237,48 @@ class Platform:
         return Approvals(database, partial(self.keys.cipher, database.tenant))
 
     async def ready(self) -> list[str]:
-        """What is failing now; empty when this process can serve."""
-        failing = []
-        parts = {"database": self.database, **self.backends}
-        for name, part in parts.items():
-            check = getattr(part, "check", None)
-            try:
-                async with asyncio.timeout(2):
-                    if check is not None:
-                        await check()
-            except Exception as error:  # any failure of a part is the same news
-                _log.warning("not_ready", part=name, error=type(error).__name__)
-                failing.append(name)
-        return failing
+        """What is failing now; empty when this process can serve. All are asked at once."""
+        parts = {"database": self.database, **self.backends, "cache": self.shared_state}
+        fine = await asyncio.gather(*(_answers(name, part) for name, part in parts.items()))
+        return [name for name, good in zip(parts, fine, strict=True) if not good]
+
+
+async def _answers(name: str, part: Any) -> bool:
+    check = getattr(part, "check", None)
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            if check is not None:
+                await check()
+    except Exception as error:  # any failure of a part is the same news
+        _log.warning("not_ready", part=name, error=type(error).__name__)
+        return False
+    return True
 
 
 @asynccontextmanager
 async def open_platform(
-    settings: Settings, *, public_url: str = "", catalog: Catalog | None = None
+    settings: Settings, *, public_url: str = "", catalog: Catalog | None = None, workers: int = 1
 ) -> AsyncIterator[Platform]:
-    """Open every backend, migrate when that is safe, and start the background work."""
+    """Open every backend, migrate when that is safe, and start the background work.
+
+    `workers` is how many processes of this installation serve beside each other.
+    """
     catalog = load() if catalog is None else catalog
     for problem in catalog.problems:
         _log.warning("plugin_left_out", problem=problem)
     await migrated(settings)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(_rows(settings))
+        state = await stack.enter_async_context(
+            open_shared_state(settings, database, workers=workers)
+        )
         backends = {
             c.name: await stack.enter_async_context(_backend(c, settings, catalog))
             for c in catalog.capabilities
             if c.backends is not None
         }
-        platform = await _assembled(settings, catalog, database, backends, public_url)
+        backends |= {c.name: c.keeps(state) for c in catalog.capabilities if c.keeps is not None}
+        platform = await _assembled(settings, catalog, database, state, backends, public_url)
         if settings.jwt_secret or settings.trusted_issuers:
             _ = platform.verifier  # a weak secret or a wrong issuer refuses to start
         await platform.directory.ensure_root()
@@ -256,27 +309,46 @@ async def _assembled(
     settings: Settings,
     catalog: Catalog,
     database: Database,
+    state: SharedState,
     backends: Mapping[str, Any],
     public_url: str,
 ) -> Platform:
-    home = settings.at_home("")
+    masters = await open_masters(settings, database)
+    shared = await _house_secrets(settings, database, masters)
+    secret = shared.get("secret") or secret_file(settings.at_home("secret"))
     url = (settings.public_url or public_url or last_served(settings)).rstrip("/")
     directory = TenantDirectory(database, settings.environment)
-    identities = StoredIdentities(database, directory)
+    identities = StoredIdentities(database, directory, state.once)
     return Platform(
         settings=settings,
         catalog=catalog,
         database=database,
+        shared_state=state,
         backends=backends,
-        seal=Seal(secret_file(home / "secret")),
+        seal=Seal(secret),
         events=EventBus(),
         directory=directory,
         usage=UsageMeter(database),
         audit=ChainedTrail(database.dialect),
         identities=identities,
-        keys=TenantKeys(database, await open_masters(settings, database), directory.created),
+        keys=TenantKeys(database, masters, directory.created),
         public_url=url,
+        counts=Counts(names_tenants=settings.trace_tenant and wanted()),
+        house_secrets=shared,
     )
+
+
+async def _house_secrets(
+    settings: Settings, database: Database, masters: Masters
+) -> dict[str, bytes]:
+    """What replicas on several machines have in common; nothing beside an embedded database."""
+    if database.dialect == "sqlite":
+        return {}
+    from tause_mcp.auth.apikeys import new_pepper
+    from tause_mcp.auth.signing import new_pem
+
+    makers = {"secret": lambda: urandom(32), "pepper": new_pepper, "signing.pem": new_pem}
+    return await shared_secrets(database, masters, settings.at_home(""), makers)
 
 
 def _backend(capability: Capability, settings: Settings, catalog: Catalog) -> Any:

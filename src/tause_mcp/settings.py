@@ -49,8 +49,9 @@ class Settings(BaseModel):
     )
     cache_url: Secret = Field(
         "",
-        description="Cache, rate limits, replay store and events across replicas: `memory://` or "
-        "`redis://host:port/0`. Default: this process's memory, and the database with several workers.",
+        description="Cache, rate limits, replay store, leases and news between processes: `memory://` "
+        "(one process), `database://` or `redis://host:port/0` (also `rediss://`, `unix://`). Default: "
+        "memory; the database with `--workers` above 1 or on PostgreSQL.",
     )
     secrets_url: Secret = Field(
         "",
@@ -89,6 +90,10 @@ class Settings(BaseModel):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="What is logged, to stderr."
+    )
+    trace_tenant: bool = Field(
+        False,
+        description="Write the tenant's id on spans, when `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector.",
     )
     deadline: float = Field(60.0, gt=0, le=3600, description="Seconds a call may work.")
     max_body: int = Field(

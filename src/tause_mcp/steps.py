@@ -78,6 +78,10 @@ class Limits(Protocol):
         """Count the call against the tenant's rate and quota, or raise with `retry_after`."""
         ...
 
+    async def collect(self, caller: Caller) -> None:
+        """Count what an operation was to count in its own question, and did not."""
+        ...
+
 
 class Approvals(Protocol):
     async def settle(
@@ -131,6 +135,18 @@ class Meter(Protocol):
     def count(
         self, tenant: TenantId, operation: Operation, seconds: float, ok: bool, size: int
     ) -> None: ...
+
+
+class Watch(Protocol):
+    """Counts calls for the operator's instruments."""
+
+    def began(self, tenant: TenantId) -> None:
+        """A call begins; `tenant` is for its span, if at all."""
+        ...
+
+    def ended(self, capability: str, outcome: str, seconds: float) -> None:
+        """`outcome` is `ok`, an error's code, `internal` or `cancelled`."""
+        ...
 
 
 class Binder(Protocol):

@@ -57,7 +57,7 @@ class Store:
         self.asked.append("grants_of")
         return self.grants.get((tenant, issuer, subject), {})
 
-    async def spend(self, assertion: str, until: float) -> bool:
+    async def spend(self, assertion: str, *, issued: float, until: float) -> bool:
         self.asked.append("spend")
         fresh = assertion not in self.spent
         self.spent.add(assertion)

@@ -148,7 +148,7 @@ async def test_of_assertions_raced_only_one_holds(house) -> None:
 
 
 async def test_a_replay_store_that_is_down_accepts_nothing(house) -> None:
-    async def down(assertion: str, until: float) -> bool:
+    async def down(assertion: str, *, issued: float, until: float) -> bool:
         raise Unavailable("the store is down")
 
     house.store.spend = down

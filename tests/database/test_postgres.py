@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 import structlog
 from tests.database.notes import GET, GROW, names, put
@@ -11,6 +12,7 @@ from tests.support import postgres
 from tause_mcp.database import TenantDatabase, Transaction, open_database
 from tause_mcp.database.postgres import PostgresDatabase, dsn_of, open_postgres
 from tause_mcp.errors import Invalid, Misconfigured, Unavailable
+from tause_mcp.tenancy import TenantId
 
 pytestmark = pytest.mark.anyio
 
@@ -158,3 +160,31 @@ async def test_an_unknown_database_is_one_clear_line(url: str) -> None:
     with pytest.raises(Misconfigured) as refused:
         open_database(url)
     assert "\n" not in str(refused.value)
+
+
+async def test_a_server_that_may_only_be_read_is_not_ready(database: PostgresDatabase) -> None:
+    server = postgres.server()
+    await database.check()
+    server.sql("ALTER ROLE app SET default_transaction_read_only = on")
+    try:
+        async with open_database(server.url("notes")) as fresh:
+            with pytest.raises(Unavailable):
+                await fresh.check()
+            with pytest.raises(Unavailable, match="nothing was changed"):
+                await TenantDatabase(fresh, TenantId("ta")).write(put("a"))
+    finally:
+        server.sql("ALTER ROLE app RESET default_transaction_read_only")
+
+
+async def test_a_hidden_failure_commits_nothing_and_says_so(mine: TenantDatabase) -> None:
+    """A statement that failed undid the whole transaction, whoever caught its error."""
+
+    async def work(tx: Transaction) -> None:
+        await put("a")(tx)
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await put("a")(tx)
+
+    with pytest.raises(RuntimeError, match="nothing was committed"):
+        await mine.write(work)
+    assert await mine.read(names) == []
+    assert not mine.changed

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.support import postgres
-from tests.support.serving import free_port
 
 from tause_mcp import migrations
 from tause_mcp.database.sqlite import path_of
@@ -330,65 +329,3 @@ async def test_a_file_locked_for_too_long_is_one_clear_line(
         with pytest.raises(Misconfigured, match="locked"):
             await migrated(at_file(path).settings)
     await migrated(at_file(path).settings)
-
-
-# --- servers ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def pending() -> Place:
-    """An empty database that no test migrates."""
-    return at_server("pending")
-
-
-async def test_a_pending_migration_without_an_admin_refuses_to_start(pending: Place) -> None:
-    alone = Settings.read({"TAUSE_DATABASE_URL": pending.environ["TAUSE_DATABASE_URL"]})
-    with pytest.raises(Misconfigured, match="TAUSE_DATABASE_ADMIN_URL"):
-        await migrated(alone)
-    assert tables(pending) == set()
-
-
-async def test_the_role_of_the_calls_may_use_the_tables_and_owns_none() -> None:
-    """Whatever default privileges the operator has set, or has not."""
-    place = at_server("grants")
-    postgres.server().sql(
-        "ALTER DEFAULT PRIVILEGES FOR ROLE owner REVOKE ALL ON TABLES FROM app", database="grants"
-    )
-    await migrated(place.settings)
-    asked = "has_table_privilege('app', 'tenants', '{}')"
-    for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE"):
-        assert place.query(f"SELECT {asked.format(privilege)}") == ["t"]
-    for privilege in ("TRUNCATE", "TRIGGER", "REFERENCES"):
-        assert place.query(f"SELECT {asked.format(privilege)}") == ["f"]
-    owners = place.query("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'")
-    assert owners == ["owner"]
-
-
-async def test_urls_without_the_driver_are_as_good_and_later_starts_need_no_admin() -> None:
-    place = at_server("nodriver")
-    plain = {n: v.replace("+asyncpg", "") for n, v in place.environ.items()}
-    await migrated(Settings.read(plain))
-    assert place.revision() == [HEAD]
-    del plain["TAUSE_DATABASE_ADMIN_URL"]
-    await migrated(Settings.read(plain))
-    place.query("REVOKE ALL ON alembic_version FROM app")
-    with pytest.raises(Misconfigured, match="may not read the tables: run `tause-mcp migrate`"):
-        await migrated(Settings.read(plain))
-
-
-@pytest.mark.parametrize("url", ["postgresql://canary:canarypass@127.0.0.1:{}/x", "postgresql://["])
-async def test_a_server_that_does_not_answer_is_one_clear_line(url: str) -> None:
-    settings = Settings.read({"TAUSE_DATABASE_URL": url.format(free_port())})
-    with pytest.raises(Misconfigured, match="TAUSE_DATABASE_URL") as refused:
-        await migrated(settings)
-    assert "canary" not in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize("admin", ["postgresql://nobody@127.0.0.1:{}/admin", "nonsense", "owner@x"])
-async def test_an_admin_that_cannot_connect_is_one_clear_line(pending: Place, admin: str) -> None:
-    told = admin.format(postgres.server().port)
-    with pytest.raises(Misconfigured, match="TAUSE_DATABASE_ADMIN_URL") as refused:
-        await migrated(Settings.read({**pending.environ, "TAUSE_DATABASE_ADMIN_URL": told}))
-    assert "\n" not in str(refused.value)
-    assert tables(pending) == set()

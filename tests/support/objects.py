@@ -5,14 +5,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from tests.support import backends
 from tests.support.ciphers import ciphers
 from tests.support.rows import make_file
 
-from tause_mcp.database import Database, TenantDatabase, open_database
+from tause_mcp.database import TENANT, Database, Statement, TenantDatabase, open_database
 from tause_mcp.services.storage import Blobs, ObjectStore, Storage, Sweep, Uploads, open_store
+from tause_mcp.services.storage.tables import uploads
 from tause_mcp.tenancy import TenantId
 from tause_mcp.times import now
+
+_AGE = Statement(sa.update(uploads).where(uploads.c.tenant_id == TENANT).values(expires_at=1))
 
 
 class World:
@@ -50,6 +54,10 @@ class World:
         """What blobs remain once everything that is planned has been carried out."""
         await self.sweep.empty(now() + 10**12)
         return await self.blobs()
+
+    async def age_uploads(self, tenant: str = "acme") -> None:
+        """Every upload of the tenant that is under way has run out of time."""
+        await TenantDatabase(self.database, TenantId(tenant)).write(lambda tx: tx.run(_AGE))
 
 
 @asynccontextmanager

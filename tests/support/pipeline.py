@@ -115,6 +115,9 @@ class House:
         if self.limit is not None:
             raise self.limit
 
+    async def collect(self, caller: Caller) -> None:
+        self.step("collect")
+
     def count(
         self, tenant: TenantId, operation: Operation, seconds: float, ok: bool, size: int
     ) -> None:

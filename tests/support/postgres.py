@@ -44,7 +44,7 @@ def _found() -> Path | None:
     return chosen.resolve().parent if chosen else None
 
 
-def _dies_with_us() -> None:
+def dies_with_us() -> None:
     """In the child: PR_SET_PDEATHSIG, so that a killed test run leaves no server behind."""
     ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
@@ -52,7 +52,8 @@ def _dies_with_us() -> None:
 class Server:
     """One cluster in a folder of its own; durability off, for it is thrown away."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: str) -> None:
+        self._options = options
         self._bin = _binaries()
         self._folder = Path(tempfile.mkdtemp(prefix="tause-postgres-"))
         self._user = None
@@ -63,6 +64,8 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                   "--locale=C", "--no-sync")  # fmt: skip
+        access = self._folder / "data" / "pg_hba.conf"
+        access.write_text(f"host scram fresh 127.0.0.1/32 scram-sha-256\n{access.read_text()}")
         self.start()
         self.sql("CREATE ROLE owner LOGIN CREATEROLE")
 
@@ -87,6 +90,7 @@ class Server:
         """Start it (again), and wait until it answers."""
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
         options |= {"full_page_writes": "off", "max_connections": "60", "shared_buffers": "16MB"}
+        options |= self._options
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as out:
             self._process = subprocess.Popen(
@@ -95,7 +99,7 @@ class Server:
                 cwd=self._folder,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_dies_with_us,
+                preexec_fn=dies_with_us,
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -104,15 +108,33 @@ class Server:
                 return
             except RuntimeError:
                 time.sleep(0.05)
-        raise RuntimeError(
-            f"PostgreSQL did not start: {(self._folder / 'log').read_text()[-2000:]}"
-        )
+        raise RuntimeError(f"PostgreSQL did not start: {self.log()[-2000:]}")
 
     def stop(self) -> None:
         """Immediate shutdown, as a crash would look to its clients."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(20)
+
+    def pause(self) -> None:
+        """Every process of it stands still: it takes connections and answers nothing."""
+        for pid in self._family():
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for pid in reversed(self._family()):
+            os.kill(pid, signal.SIGCONT)
+
+    def _family(self) -> list[int]:
+        """The postmaster first, so that it starts no other meanwhile."""
+        assert self._process is not None
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [pid, *map(int, children)]
+
+    def log(self) -> str:
+        """What the server has written."""
+        return (self._folder / "log").read_text()
 
     def remove(self) -> None:
         self.stop()

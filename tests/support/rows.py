@@ -6,11 +6,13 @@ from pathlib import Path
 import sqlalchemy as sa
 from tests.support import backends
 
+from tause_mcp.catalog import load
 from tause_mcp.database import metadata
 
 
 @cache
 def _empty() -> bytes:
+    load(())  # every table is declared: whichever test asks first
     engine = sa.create_engine("sqlite://")
     metadata.create_all(engine)
     with engine.connect() as connection:

@@ -74,6 +74,7 @@ class House:
         self.directory = TenantDirectory(self.database, self.settings.environment)
         self.usage = UsageMeter(self.database)
         self.limits = TenantLimits(self.directory)
+        self.directory.farewells.append(self.limits.forget)
         self.audit = ChainedTrail(self.database.dialect)
         self.idempotency = StoredIdempotency(self.database, ciphers())
         self.shared: dict[type[Any], Any] = {

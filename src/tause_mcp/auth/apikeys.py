@@ -57,9 +57,14 @@ def matching(text: str, record: KeyRecord | None, pepper: bytes) -> KeyRecord:
     return record
 
 
-def open_pepper(home: Path) -> bytes:
-    """The server's pepper, `pepper` in the home, made when absent; 32 bytes."""
-    stored = once(home / "pepper", lambda: token_bytes(32).hex().encode("ascii"))
+def new_pepper() -> bytes:
+    """A new pepper, as it is kept."""
+    return token_bytes(32).hex().encode("ascii")
+
+
+def open_pepper(home: Path, shared: bytes | None = None) -> bytes:
+    """The server's pepper: `shared` by every replica, else `pepper` in the home; 32 bytes."""
+    stored = once(home / "pepper", new_pepper) if shared is None else shared
     try:
         pepper = bytes.fromhex(stored.decode("ascii").strip())
     except ValueError:

@@ -77,6 +77,6 @@ class Identities(Protocol):
         """The other, active tenants that stored grants open to this subject of `tenant`."""
         ...
 
-    async def spend(self, assertion: str, until: float) -> bool:
-        """Record a single-use `assertion` until the epoch second; `False` when it was known."""
+    async def spend(self, assertion: str, *, issued: float, until: float) -> bool:
+        """Use up a single-use `assertion` (epoch seconds); `False` when it may have been used."""
         ...

@@ -1,5 +1,7 @@
 """The verifier as the settings state it, opened once per process."""
 
+from collections.abc import Mapping
+
 from tause_mcp.auth.apikeys import open_pepper
 from tause_mcp.auth.authority import Authority
 from tause_mcp.auth.identities import Identities
@@ -18,27 +20,35 @@ _OWN_TYPES = frozenset({ACCESS, f"application/{ACCESS}"})
 
 
 def open_verifier(
-    settings: Settings, identities: Identities, *, issuer: str, fetch: Fetch | None = None
+    settings: Settings,
+    identities: Identities,
+    *,
+    issuer: str,
+    fetch: Fetch | None = None,
+    shared: Mapping[str, bytes] | None = None,
 ) -> Verifier:
     """The verifier that `settings` state, with the keys and the pepper of the home.
 
-    `issuer` is our public URL, in the spelling that every process uses.
+    `issuer` is our public URL, in the spelling that every process uses. `shared` are secrets that
+    replicas have in common, by the names of the files that they stand for.
 
     Raises:
         Misconfigured: a secret is weak, a file is unusable or an issuer is stated wrongly.
     """
     home = settings.at_home("")
-    keyring = Keyring.open(home, issuer.rstrip("/"))
-    shared = (
+    common = shared or {}
+    keyring = Keyring.open(home, issuer.rstrip("/"), common.get("signing.pem"))
+    orchestrator = (
         shared_key(settings.jwt_secret, settings.jwt_algorithm) if settings.jwt_secret else None
     )
     authorities = {keyring.issuer: _own(keyring)}
     for stated in read_issuers(settings.trusted_issuers):
         if stated.issuer.rstrip("/") == keyring.issuer:
             raise Misconfigured(f"{SETTING}: {stated.issuer!r} is this installation itself")
-        authorities[stated.issuer] = _trusted(stated, _keys(stated, shared, fetch or fetched))
-    otherwise = None if shared is None else _orchestrator(shared)
-    return Verifier(identities, open_pepper(home), keyring, authorities, otherwise=otherwise)
+        authorities[stated.issuer] = _trusted(stated, _keys(stated, orchestrator, fetch or fetched))
+    otherwise = None if orchestrator is None else _orchestrator(orchestrator)
+    pepper = open_pepper(home, common.get("pepper"))
+    return Verifier(identities, pepper, keyring, authorities, otherwise=otherwise)
 
 
 async def fetched(url: str) -> bytes:

@@ -48,13 +48,16 @@ class Keyring:
     _signing: EllipticCurvePrivateKey = field(repr=False)
 
     @classmethod
-    def open(cls, home: Path, issuer: str) -> "Keyring":
+    def open(cls, home: Path, issuer: str, shared: bytes | None = None) -> "Keyring":
         """`signing.pem` of the home, made when absent, and its `signing-previous*.pem`.
+
+        `shared` is the one that every replica of the installation signs with, instead.
 
         Raises:
             Misconfigured: a file is unreadable, open to others or not a P-256 key.
         """
-        signing = _private(once(home / "signing.pem", _new_pem), "signing.pem")
+        pem = once(home / "signing.pem", new_pem) if shared is None else shared
+        signing = _private(pem, "signing.pem")
         publics = [
             signing.public_key(),
             *map(_previous, sorted(home.glob("signing-previous*.pem"))),
@@ -149,7 +152,8 @@ def _scope(scopes: Iterable[str]) -> str:
     return " ".join(listed)
 
 
-def _new_pem() -> bytes:
+def new_pem() -> bytes:
+    """A new signing key."""
     key = generate_private_key(SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 

@@ -63,15 +63,15 @@ class Verifier:
         """Verify everything anew from now on: something was revoked or granted here."""
         self._remembered.forget()
 
-    async def verify(self, token: str, door: Door) -> Caller:
-        """Who presents `token` at `door`.
+    async def verify(self, token: str, door: Door, *, anew: bool = False) -> Caller:
+        """Who presents `token` at `door`; `anew` believes nothing that is remembered.
 
         Raises:
             Unauthenticated: it does not hold; always the same text.
             Unavailable: a store or an issuer's keys cannot be asked now.
         """
         name = self._remembered.name(token, door)
-        found = self._remembered.get(name)
+        found = None if anew else self._remembered.get(name)
         if found is not None:
             return found
         began, generation = monotonic(), self._remembered.generation
@@ -99,7 +99,8 @@ class Verifier:
             _ASSERTION.check(token, at.audience, self._clock())
             await _check_signature(token, authority)
             used = f"{token.claims['iss']}\x1f{token.claims['jti']}"
-            if not await self._identities.spend(used, float(token.claims["exp"]) + LEEWAY):
+            issued, until = float(token.claims["iat"]), float(token.claims["exp"]) + LEEWAY
+            if not await self._identities.spend(used, issued=issued, until=until):
                 raise Refused("an assertion was used before")
         except Refused as refused:
             raise _refusal("assertion refused", refused, at) from None

@@ -19,7 +19,9 @@ COMMANDS = {
     "tenants": "admin:tenants",
     "keys": "admin:keys",
     "tokens": "admin:tokens",
+    "encryption": "encryption:encryption",
     "secrets": "secrets:secrets",
+    "storage": "storage:storage",
     "tools": "calls:tools",
     "approvals": "calls:approvals",
 }

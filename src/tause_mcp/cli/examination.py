@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tause_mcp.errors import Misconfigured, TauseError
+from tause_mcp.migrations import database_url
 from tause_mcp.platform import open_platform
 from tause_mcp.settings import Settings
 from tause_mcp.urls import redacted
@@ -29,6 +30,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _home(home),
         _disk(home),
         *_secrets(home),
+        *await _rows(settings),
         *await _platform(settings),
         _doors(settings),
     ]
@@ -48,13 +50,33 @@ def _disk(home: Path) -> Finding:
 
 def _secrets(home: Path) -> list[Finding]:
     found = []
-    for name in ("key", "secret", "pepper", "signing.pem"):
+    for name in ("key", "master.key", "secret", "pepper", "signing.pem"):
         path = home / name
         if path.exists():
             mode = path.stat().st_mode & 0o777
             advice = "private" if mode == 0o600 else f"chmod 600 {path}"
             found.append(Finding(f"file {name}", mode == 0o600, advice))
     return found
+
+
+async def _rows(settings: Settings) -> list[Finding]:
+    """On PostgreSQL, everything that the start refuses, with what to do about each."""
+    url = database_url(settings)
+    if url.startswith("sqlite"):
+        return [
+            Finding(
+                "database", True, "a file in the home" if not settings.database_url else "a file"
+            )
+        ]
+    from tause_mcp.migrations.server import found_at
+
+    try:
+        dangers = await found_at(url)
+    except (Misconfigured, ImportError) as error:
+        return [Finding("database", False, str(error))]
+    if not dangers:
+        return [Finding("database", True, f"{redacted(url)}: row-level security holds")]
+    return [Finding(f"database: {danger.what}", False, danger.advice) for danger in dangers]
 
 
 async def _platform(settings: Settings) -> list[Finding]:

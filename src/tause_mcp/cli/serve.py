@@ -7,7 +7,9 @@ import os
 import socket
 import sys
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import click
@@ -15,10 +17,15 @@ import click
 from tause_mcp import log
 from tause_mcp.cli import house
 from tause_mcp.errors import Misconfigured
+from tause_mcp.events import Event
 from tause_mcp.platform import Platform, open_platform
 from tause_mcp.server.identity import View
 from tause_mcp.settings import Settings
+from tause_mcp.telemetry.traces import tracing
+from tause_mcp.tenancy import Caller
 
+_RECHECK = 3.0
+"""Seconds between looks at the key of a local session."""
 _CHILD = "_TAUSE_SERVING"
 """How a worker process learns what its parent was asked; not a setting."""
 
@@ -54,20 +61,46 @@ def _stdio(view: View, asked: dict[str, Any]) -> None:
         async with open_platform(settings) as platform:
             _refuse_unknown_toolsets(platform, view)
             platform.local_paths = _folders(asked["allow_path"])
-            caller = await platform.local(asked["tenant"], asked["role"])
+            person = Person(await platform.local(asked["tenant"], asked["role"]))
             protocol = cast(Protocol, asked["protocol"])
-            serving = serve_stdio(platform, caller, view, protocol, stdout)
-            await (_while_key_holds(platform, serving) if settings.api_key else serving)
+            serving = serve_stdio(platform, person, view, protocol, stdout)
+            with tracing(platform.catalog.named):
+                await (_while_key_holds(platform, person, serving) if settings.api_key else serving)
 
     asyncio.run(whole())
 
 
-async def _while_key_holds(platform: Platform, serving: Coroutine[Any, Any, None]) -> None:
-    """A revoked or expired `TAUSE_API_KEY` ends its session, as it does at every other door."""
+@dataclass
+class Person:
+    """Who sits at this session, as far as was last known."""
+
+    caller: Caller
+
+    def __call__(self) -> Caller:
+        return self.caller
+
+
+async def _while_key_holds(
+    platform: Platform, person: Person, serving: Coroutine[Any, Any, None]
+) -> None:
+    """A revoked or expired `TAUSE_API_KEY` ends its session, as it does at every other door; and
+    the session may never do more than the key may now."""
     session = asyncio.create_task(serving)
-    while not (await asyncio.wait({session}, timeout=4))[0]:
+    changed = asyncio.Event()
+
+    def hear(event: Event) -> None:
+        if event.kind == "access":
+            changed.set()
+
+    platform.events.subscribe(person.caller.tenant, hear)
+    while not session.done():
+        waking = asyncio.create_task(changed.wait())
+        ends = {session, waking}
+        await asyncio.wait(ends, timeout=_RECHECK, return_when=asyncio.FIRST_COMPLETED)
+        waking.cancel()
+        changed.clear()
         try:
-            await platform.local(None, "")
+            person.caller = await platform.local(None, "")
         except Misconfigured:
             session.cancel()
             raise
@@ -99,7 +132,11 @@ def _http(asked: dict[str, Any]) -> None:
         raise Misconfigured("--transport sse keeps its sessions in one process: use --workers 1")
     key = asyncio.run(_prepared(settings, asked))
     _greet(asked["url"], key, asked["sse"])
-    _run(settings, asked)
+    if asked["workers"] == 1:
+        _run(settings, asked)
+        return
+    with TemporaryDirectory(prefix="tause-counts-") as counts:
+        _run(settings, {**asked, "counts": counts})
 
 
 def _shown_host(host: str) -> str:
@@ -121,7 +158,8 @@ def _open_port(host: str, port: int) -> int:
 
 async def _prepared(settings: Settings, asked: dict[str, Any]) -> str:
     """Migrate, make the first key, and refuse what cannot start, before any worker does."""
-    async with open_platform(settings, public_url=asked["url"]) as platform:
+    opening = open_platform(settings, public_url=asked["url"], workers=asked["workers"])
+    async with opening as platform:
         _refuse_unknown_toolsets(platform, View(asked["toolsets"]))
         settings.at_home("url").write_text(f"{asked['url']}\n")
         return str(await house.first_key(platform))
@@ -170,8 +208,15 @@ def worker() -> Any:
     log.configure(settings.log_level)
     view = View(tuple(asked["toolsets"]) if asked["toolsets"] else None, asked["read_only"])
     stateless = asked["stateless"] or asked["workers"] > 1
-    serving = Serving(stateless=stateless, sse=asked["sse"], view=view)
-    return application(settings, serving, public_url=asked["url"], opened=_settled)
+    counts = Path(asked["counts"]) if "counts" in asked else None
+    serving = Serving(stateless=stateless, sse=asked["sse"], view=view, counts=counts)
+    return application(
+        settings,
+        serving,
+        public_url=asked["url"],
+        opened=_settled,
+        workers=asked["workers"],
+    )
 
 
 def _settled(_: Platform) -> None:

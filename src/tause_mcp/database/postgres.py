@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 import anyio
 import asyncpg
-import sqlalchemy as sa
 
 from tause_mcp import log
 from tause_mcp.database.engine import DEFAULT_OPTIONS, Options, Row, Work
 from tause_mcp.database.pool import Pool
 from tause_mcp.database.statements import Compiled, Statement
 from tause_mcp.errors import Invalid, Unavailable
+from tause_mcp.tally import failed
 from tause_mcp.tenancy import TenantId
 
 T = TypeVar("T")
@@ -48,7 +48,9 @@ _AGAIN = (
 )
 _NUL = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 _CHECK_SECONDS = 2.0
-_READ_ONLY = Statement(sa.select(sa.func.current_setting("transaction_read_only")))
+_WRITABLE = """DO $$ BEGIN
+IF current_setting('transaction_read_only')::bool THEN RAISE SQLSTATE '25006'; END IF; END $$"""
+"""Fails as any change would on a server that may only be read."""
 _WRITE = "BEGIN"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -59,12 +61,14 @@ def dsn_of(url: str) -> str:
 
 
 def unavailable(error: BaseException) -> Unavailable:
+    failed("database")
     _log.error("database_error", error=type(error).__name__)
     return Unavailable("the database is unavailable: nothing was changed", retry_after=1.0)
 
 
 def unknown(error: BaseException) -> Unavailable:
     """The connection was lost while the commit was on its way."""
+    failed("database")
     _log.error("database_lost_in_commit", error=type(error).__name__)
     return Unavailable(
         "the database was lost during the commit: read whether the change was made, then try again",
@@ -226,11 +230,19 @@ class PostgresDatabase:
     async def check(self) -> None:
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                told = await self._work(_WRITE, lambda tx: tx.first(_READ_ONLY))
-        except (*_DOWN, Unavailable) as error:
+                await self._writable()
+        except _DOWN as error:
             raise unavailable(error) from None
-        if told != ("off",):
-            raise Unavailable("the database is read-only: nothing was changed", retry_after=1.0)
+
+    async def _writable(self) -> None:
+        """One message; a connection that does not answer is closed without a second one."""
+        connection = await self._pool.take()
+        try:
+            await connection.execute(_WRITABLE)
+        except BaseException:
+            self._pool.drop(connection)
+            raise
+        self._pool.give(connection)
 
 
 def connecting(url: str, options: Options) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tause_mcp import log
 from tause_mcp.database.engine import DEFAULT_OPTIONS, Options, Row, Transaction, Work
 from tause_mcp.database.statements import Statement
 from tause_mcp.errors import Misconfigured, Unavailable
+from tause_mcp.tally import failed
 from tause_mcp.tenancy import TenantId
 
 T = TypeVar("T")
@@ -84,6 +85,7 @@ _TOLD = (
 def unavailable(error: BaseException) -> Unavailable:
     """What a caller may know of a failing database: no SQL and no path."""
     name = getattr(error, "sqlite_errorname", "")
+    failed("database")
     _log.error("database_error", error=str(error), name=name)
     for sign, text in _TOLD:
         if name.startswith(sign):

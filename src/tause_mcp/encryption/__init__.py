@@ -3,8 +3,8 @@
 ADR 007 says what is sealed, in which formats, and what is not.
 """
 
-from tause_mcp.encryption.house import open_masters
+from tause_mcp.encryption.house import open_masters, shared_secrets
 from tause_mcp.encryption.keys import TenantKeys
 from tause_mcp.encryption.masters import Masters
 
-__all__ = ["Masters", "TenantKeys", "open_masters"]
+__all__ = ["Masters", "TenantKeys", "open_masters", "shared_secrets"]

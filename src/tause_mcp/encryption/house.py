@@ -1,5 +1,8 @@
 """The installation's own secrets, and the check that its master key is the right one."""
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
 from tause_mcp import times
 from tause_mcp.database import Database
 from tause_mcp.encryption import tables
@@ -48,6 +51,38 @@ async def _prove(masters: Masters, check: bytes) -> None:
             await masters.unwrap(check, about(CHECK))
         except TauseError as error:
             raise Misconfigured(f"{SETTING}: {error}") from None
+
+
+async def shared_secrets(
+    database: Database, masters: Masters, home: Path, makers: Mapping[str, Callable[[], bytes]]
+) -> dict[str, bytes]:
+    """The installation's own secrets, by the names of their files.
+
+    On a server database every replica reads the same from there; the first start brings its files
+    in, or makes new ones. Beside an embedded database the files of the home are shared already.
+    """
+    if database.dialect == "sqlite":
+        return {}
+    return {name: await _shared(database, masters, home / name, makers[name]) for name in makers}
+
+
+async def _shared(
+    database: Database, masters: Masters, file: Path, make: Callable[[], bytes]
+) -> bytes:
+    wrapped = await _stored(database, file.name)
+    if wrapped is None:
+        fresh = await masters.wrap(_brought(file, make), about(file.name))
+        await keep(database, file.name, fresh)
+        wrapped = await _stored(database, file.name) or b""
+    try:
+        return await masters.unwrap(wrapped, about(file.name))
+    except TauseError as error:
+        raise Misconfigured(f"{SETTING}: {file.name}: {error}") from None
+
+
+def _brought(file: Path, make: Callable[[], bytes]) -> bytes:
+    """What this home has kept so far, else a new secret."""
+    return file.read_bytes() if file.exists() else make()
 
 
 async def _stored(database: Database, name: str) -> bytes | None:

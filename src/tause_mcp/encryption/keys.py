@@ -100,12 +100,16 @@ class TenantKeys:
         }
         return TenantCipher(opened)
 
+    def forget(self, tenant: TenantId) -> None:
+        """Open the tenant's keys anew, if there are any."""
+        self._held.pop(tenant, None)
+
     async def destroy(self, tenant: TenantId) -> None:
         """End the keys of a tenant that is deleted or absent: what it kept cannot be opened again.
 
         A living tenant's keys are left alone.
         """
-        self._held.pop(tenant, None)
+        self.forget(tenant)
 
         async def work(tx: Transaction) -> None:
             longest = max((len(row[1]) for row in await tx.all(tables.KEYS)), default=0)
@@ -113,4 +117,4 @@ class TenantKeys:
             await tx.run(tables.END_KEYS)
 
         await TenantDatabase(self._database, tenant).write(work)
-        self._held.pop(tenant, None)
+        self.forget(tenant)

@@ -137,9 +137,18 @@ def keys_in(file: Path) -> list[bytes]:
 
 
 def _stated(text: str) -> Master:
-    if "://" in text:
-        raise Misconfigured(f"{SETTING}: no key service for {text.partition('://')[0]!r}")
-    return LocalMaster(_decoded(text))
+    if "://" not in text:
+        return LocalMaster(_decoded(text))
+    from tause_mcp.encryption.services import KmsMaster, TransitMaster
+
+    scheme = text.partition("://")[0]
+    known: dict[str, Callable[[str, bytes], Master]] = {
+        "aws-kms": KmsMaster,
+        "vault": TransitMaster,
+    }
+    if scheme not in known:
+        raise Misconfigured(f"{SETTING}: no such key service: use one of {', '.join(known)}")
+    return known[scheme](text, name_of(text.encode()))
 
 
 def _decoded(text: str) -> bytes:

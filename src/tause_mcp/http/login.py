@@ -39,16 +39,16 @@ async def logged_in(
 
 
 def still_holds(
-    platform: Platform, headers: Any, tenant: TenantId | None = None
+    platform: Platform, headers: Any, caller: Caller, tenant: TenantId | None = None
 ) -> Callable[[], Awaitable[bool]]:
-    """Asks again whether the credential of an open stream holds."""
+    """Asks again whether the credential of an open stream holds, and gives what it gave."""
 
     async def holds() -> bool:
         try:
-            await platform.verify(bearer(headers) or "", tenant)
-        except Unauthenticated:
+            now = await platform.verify(bearer(headers) or "", tenant, anew=True)
+        except TauseError:  # refused, or nobody can tell
             return False
-        return True
+        return (now.tenant, now.scopes) == (caller.tenant, caller.scopes)
 
     return holds
 
@@ -61,9 +61,16 @@ async def refuse(
     *,
     missing: bool = False,
 ) -> None:
-    """401 as RFC 6750 and RFC 9728 say: no `error` where no token came."""
+    """401 as RFC 6750 and RFC 9728 say."""
+    told = challenge(platform, tenant, error, missing=missing).encode("latin-1")
+    body = orjson.dumps({"error": "invalid_token", "error_description": str(error)})
+    await answer(send, 401, body, headers=((b"www-authenticate", told),))
+
+
+def challenge(
+    platform: Platform, tenant: TenantId | None, error: Unauthenticated, *, missing: bool = False
+) -> str:
+    """`WWW-Authenticate`: no `error` where no token came."""
     where = metadata_url(platform.public_url, platform.door(tenant).audience)
     parts = [] if missing else ['error="invalid_token"', f'error_description="{error}"']
-    challenge = "Bearer " + ", ".join([*parts, f'resource_metadata="{where}"'])
-    body = orjson.dumps({"error": "invalid_token", "error_description": str(error)})
-    await answer(send, 401, body, headers=((b"www-authenticate", challenge.encode("latin-1")),))
+    return "Bearer " + ", ".join([*parts, f'resource_metadata="{where}"'])

@@ -8,6 +8,9 @@ from tause_mcp.errors import Misconfigured
 from tause_mcp.migrations import HEAD, failed, upgrade
 
 _LOCK = 0x7461757365  # "tause": one migration at a time among replicas
+_NO_DATABASE = (
+    "the database does not exist: make it with CREATE DATABASE, owned by the admin's role"
+)
 _LOCK_SECONDS = 60
 """How long a migration waits for the transactions that use a table which it changes."""
 
@@ -51,18 +54,41 @@ async def revision(url: str) -> str | None:
             "TAUSE_DATABASE_ADMIN_URL"
         ) from None
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Misconfigured(f"TAUSE_DATABASE_URL: {type(error).__name__}: cannot connect") from None
+        raise _cannot_connect(error) from None
     return None if row is None else str(row)
 
 
-async def _require_safe(url: str) -> None:
+def _cannot_connect(error: Exception) -> Misconfigured:
+    import asyncpg
+
+    why = f"{type(error).__name__}: cannot connect"
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        why = (
+            "its role cannot log in: look at the password, or let `tause-mcp migrate` with "
+            "TAUSE_DATABASE_ADMIN_URL make the role"
+        )
+    elif isinstance(error, asyncpg.InvalidCatalogNameError):
+        why = _NO_DATABASE
+    return Misconfigured(f"TAUSE_DATABASE_URL: {why}")
+
+
+async def found_at(url: str) -> list[safety.Danger]:
+    """What is unsafe about the role and the database of a URL.
+
+    Raises:
+        Misconfigured: it cannot connect.
+    """
     import asyncpg
 
     try:
         async with safety.examined(url) as connection:
-            found = await safety.dangers(connection)
+            return await safety.dangers(connection)
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Misconfigured(f"TAUSE_DATABASE_URL: {type(error).__name__}: cannot connect") from None
+        raise _cannot_connect(error) from None
+
+
+async def _require_safe(url: str) -> None:
+    found = await found_at(url)
     if found:
         more = f" ({len(found) - 1} more: run `tause-mcp doctor`)" if found[1:] else ""
         raise Misconfigured(f"TAUSE_DATABASE_URL: unsafe: {found[0]}{more}")
@@ -70,6 +96,7 @@ async def _require_safe(url: str) -> None:
 
 async def _upgrade(admin: str, url: str) -> None:
     """Migrate as the admin, then let the role of `url` use the tables and see its tenant's rows."""
+    import asyncpg
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -86,9 +113,15 @@ async def _upgrade(admin: str, url: str) -> None:
         async with engine.begin() as connection:
             await connection.run_sync(_whole, app.username, app.password)
     except (OSError, sa.exc.SQLAlchemyError) as error:
+        if _state(error) == asyncpg.InvalidCatalogNameError.sqlstate:
+            raise Misconfigured(f"TAUSE_DATABASE_ADMIN_URL: {_NO_DATABASE}") from None
         raise failed("TAUSE_DATABASE_ADMIN_URL", error) from None
     finally:
         await engine.dispose()
+
+
+def _state(error: Exception) -> str | None:
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
 
 
 def _whole(connection: Any, name: str, password: str | None) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,21 +13,24 @@ from tause_mcp.catalog import Catalog
 from tause_mcp.errors import Misconfigured
 from tause_mcp.http.documents import documents
 from tause_mcp.http.guard import App, Guard, Receive, Scope, Send
+from tause_mcp.http.metrics import metrics
 from tause_mcp.platform import Platform, open_platform
 from tause_mcp.server.build import Hook, build
 from tause_mcp.server.doors import Doors
 from tause_mcp.server.identity import View
 from tause_mcp.server.sse import SseDoor
 from tause_mcp.settings import Settings
+from tause_mcp.telemetry.traces import tracing
+from tause_mcp.telemetry.workers import sharing
 
 
-def routes_of(platform: Platform) -> Starlette:
+def routes_of(platform: Platform, counts: Path | None = None) -> Starlette:
     """Everything that is not MCP."""
     declared = [
         Route(r.path, endpoint=r.fn(platform), methods=list(r.methods))
         for r in platform.catalog.routes
     ]
-    return Starlette(routes=[*documents(platform), *declared])
+    return Starlette(routes=[*documents(platform), metrics(platform, counts), *declared])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Serving:
     hooks: tuple[Hook, ...] = ()
     streamed: frozenset[str] = frozenset()
     """Names that `hooks` add and that talk while they work."""
+    counts: Path | None = None
+    """Where the workers of this server keep their counts; None for a single process."""
 
 
 class HttpApp:
@@ -55,7 +61,7 @@ class HttpApp:
             streamed=serving.streamed,
         )
         self._legacy = SseDoor(platform, server, serving.view) if serving.sse else None
-        self._rest: Any = routes_of(platform)
+        self._rest: Any = routes_of(platform, serving.counts)
         self.guarded = Guard(self._route, platform.settings, platform.public_url)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,6 +80,7 @@ def application(
     *,
     public_url: str = "",
     catalog: Catalog | None = None,
+    workers: int = 1,
     opened: Callable[[Platform], None] = lambda _: None,
 ) -> App:
     """An ASGI application that opens the platform in its lifespan and then serves every door.
@@ -91,8 +98,12 @@ def application(
         await receive()
         async with AsyncExitStack() as stack:
             try:
-                opening = open_platform(settings, public_url=public_url, catalog=catalog)
+                opening = open_platform(
+                    settings, public_url=public_url, catalog=catalog, workers=workers
+                )
                 platform = await stack.enter_async_context(opening)
+                stack.enter_context(tracing(platform.catalog.named))
+                await stack.enter_async_context(sharing(platform.counts, serving.counts))
                 http = HttpApp(platform, serving)
                 await stack.enter_async_context(http.doors.running())
                 inner = http.guarded

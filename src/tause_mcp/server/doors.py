@@ -7,6 +7,7 @@ header that does not match the body, so the header may choose the mode, and noth
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,6 +21,7 @@ from tause_mcp.errors import Invalid
 from tause_mcp.http.guard import Receive, Scope, Send, answer
 from tause_mcp.http.login import logged_in, still_holds
 from tause_mcp.platform import Platform
+from tause_mcp.server.held import until_lost
 from tause_mcp.server.identity import SCOPE_KEY, Identity, View
 from tause_mcp.tenancy import Caller, TenantId, tenant_id
 
@@ -68,13 +70,14 @@ class Doors:
         caller = await logged_in(self._platform, headers, send, tenant)
         if caller is None:
             return
-        scope[SCOPE_KEY] = Identity(
-            caller,
-            self._asked(scope["query_string"]),
-            tenant_door=tenant is not None,
-            holds=still_holds(self._platform, headers, tenant),
-        )
-        await self._serve(scope, receive, send, caller)
+        holds = still_holds(self._platform, headers, caller, tenant)
+        view = self._asked(scope["query_string"])
+        scope[SCOPE_KEY] = Identity(caller, view, tenant_door=tenant is not None, holds=holds)
+        if scope["method"] != "GET":
+            await self._serve(scope, receive, send, caller)
+            return
+        serve, events = partial(self._serve, caller=caller), self._platform.events
+        await until_lost(events, caller.tenant, holds, serve, scope, receive, send)
 
     def _asked(self, query: bytes) -> View:
         if not query:

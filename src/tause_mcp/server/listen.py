@@ -32,15 +32,18 @@ from tause_mcp.errors import TooLarge
 from tause_mcp.events import Event, EventBus
 from tause_mcp.platform import Platform
 from tause_mcp.server import answers
-from tause_mcp.server.identity import Context, Identify, Identity
+from tause_mcp.server.held import while_held
+from tause_mcp.server.identity import Context, Identify
 from tause_mcp.tenancy import TenantId
 
-_RECHECK_SECONDS = 4.0
 _MAX_URIS = 256
 
 
-def _sdk_event(event: Event) -> ServerEvent:
+def _sdk_event(event: Event) -> ServerEvent | None:
+    """None for what is no news of the catalogue."""
     match event.kind:
+        case "access":
+            return None
         case "resource":
             return ResourceUpdated(uri=event.uri)
         case "resources":
@@ -62,7 +65,11 @@ class _TenantBus:
         raise TypeError("events are published on the house's bus, which knows their tenant")
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        return self._events.subscribe(self._tenant, lambda event: listener(_sdk_event(event)))
+        def hear(event: Event) -> None:
+            if (told := _sdk_event(event)) is not None:
+                listener(told)
+
+        return self._events.subscribe(self._tenant, hear)
 
 
 class Listening:
@@ -71,6 +78,7 @@ class Listening:
     def __init__(self, platform: Platform, identify: Identify) -> None:
         self._events = platform.events
         self._identify = identify
+        self._counts = platform.counts
         self._cap = platform.settings.max_streams
         self._tenants: dict[TenantId, ListenHandler] = {}
         self._sessions: WeakKeyDictionary[Any, dict[str, Callable[[], None]]] = WeakKeyDictionary()
@@ -86,22 +94,14 @@ class Listening:
         if handler is None:
             bus = _TenantBus(self._events, tenant)
             handler = self._tenants[tenant] = ListenHandler(bus, max_subscriptions=self._cap)
-        result: SubscriptionsListenResult | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._watch, identity, handler, group.cancel_scope)
-            result = await handler(ctx, params)
-            group.cancel_scope.cancel()
-        return result or SubscriptionsListenResult()
-
-    async def _watch(
-        self, identity: Identity, handler: ListenHandler, stream: anyio.CancelScope
-    ) -> None:
-        """End the stream once its credential does not hold any more."""
-        while identity.holds is not None:
-            await anyio.sleep(_RECHECK_SECONDS)
-            if not await identity.holds():
-                stream.cancel()
-                return
+        result = SubscriptionsListenResult()
+        self._counts.streams += 1
+        try:
+            async with while_held(self._events, tenant, identity.holds):
+                result = await handler(ctx, params)
+        finally:
+            self._counts.streams -= 1
+        return result
 
     async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
         """2025 sessions: updates of one URI go to the session's own stream."""

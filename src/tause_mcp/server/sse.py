@@ -10,6 +10,7 @@ from tause_mcp.http.guard import Receive, Scope, Send, answer
 from tause_mcp.http.login import logged_in, still_holds
 from tause_mcp.platform import Platform
 from tause_mcp.server.doors import session_user
+from tause_mcp.server.held import until_lost
 from tause_mcp.server.identity import SCOPE_KEY, Identity, View
 
 
@@ -28,7 +29,7 @@ class SseDoor:
         caller = await logged_in(self._platform, scope["headers"], send)
         if caller is None:
             return
-        holds = still_holds(self._platform, scope["headers"])
+        holds = still_holds(self._platform, scope["headers"], caller)
         scope[SCOPE_KEY] = Identity(caller, self._view, holds=holds)
         scope["user"] = session_user(caller)
         if scope["path"] != "/sse":
@@ -36,7 +37,8 @@ class SseDoor:
         elif scope["method"] != "GET":
             await answer(send, 405, b"", headers=((b"allow", b"GET"),))
         else:
-            await self._stream(scope, receive, send)
+            events = self._platform.events
+            await until_lost(events, caller.tenant, holds, self._stream, scope, receive, send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._transport.connect_sse(scope, receive, send) as (read, write):

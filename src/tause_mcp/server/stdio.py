@@ -1,6 +1,7 @@
 """MCP over stdin and stdout for the local person. stdout carries nothing else."""
 
 import os
+from collections.abc import Callable
 from typing import Any, Literal, TextIO
 
 import anyio
@@ -28,18 +29,24 @@ def reserved() -> TextIO:
 
 async def serve_stdio(
     platform: Platform,
-    caller: Caller,
+    caller: Caller | Callable[[], Caller],
     view: View,
     protocol: Protocol = "auto",
     stdout: TextIO | None = None,
 ) -> None:
     """Serve one connection until stdin closes; `stdout` is what `reserved` kept.
 
+    A function says at each message who calls: what a key may do can change while it is used.
+
     `legacy` never answers `server/discover`: some hosts probe it and then handshake, which the
     era lock of a stream refuses.
     """
-    identity = Identity(caller, view, local=True)
-    server: Server[Any] = build(platform, lambda _: identity)
+
+    def identify(_: Any) -> Identity:
+        who = caller if isinstance(caller, Caller) else caller()
+        return Identity(who, view, local=True)
+
+    server: Server[Any] = build(platform, identify)
     options = server.create_initialization_options()
     loop = serve_loop if protocol == "legacy" else serve_dual_era_loop
     wire = None if stdout is None else anyio.wrap_file(stdout)

@@ -139,7 +139,7 @@ def _facts(answer: Answer, words: set[str]) -> Facts:
     facts |= {f"header {n}": clear(v) for n, v in answer.headers if n not in _PASSING}
     messages = answer.messages
     if messages:
-        facts |= {at: clear(text) for at, text in _leaves(messages, "")}
+        facts |= {clear(at): clear(text) for at, text in _leaves(messages, "")}
     else:
         facts |= {f"line {n}": clear(line) for n, line in enumerate(answer.body.splitlines())}
     return facts

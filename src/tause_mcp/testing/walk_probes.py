@@ -10,6 +10,7 @@ from tause_mcp.operation import Operation
 from tause_mcp.testing import walk_doors
 from tause_mcp.testing.walk_cast import Actor
 from tause_mcp.testing.walk_ground import Base, Ground, Probe, Send
+from tause_mcp.testing.walk_handles import noise
 from tause_mcp.testing.walk_spellings import SPELLINGS
 from tause_mcp.testing.walk_values import texts
 from tause_mcp.testing.walk_wire import Answer, Speaker
@@ -76,9 +77,10 @@ async def _again(name: str, speaker: Speaker, value: str) -> Answer:
 
 
 def _own_content(ground: Ground, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A's arguments with its content replaced: only names are asked for."""
+    """A's arguments with its content replaced by what nobody has: only names are asked for."""
     a, b = ground.a.canary.traces[0], ground.b.canary.traces[0]
-    told: dict[str, Any] = json.loads(json.dumps(arguments).replace(a, b))
+    fresh = f"cq{noise('again', b, length=len(a) - 2)}"
+    told: dict[str, Any] = json.loads(json.dumps(arguments).replace(a, fresh))
     return told
 
 

@@ -7,7 +7,7 @@ from tause_mcp.capability import Resource
 from tause_mcp.catalog import Catalog
 from tause_mcp.operation import Operation
 from tause_mcp.testing.walk_handles import Canary, Handles
-from tause_mcp.testing.walk_values import Values
+from tause_mcp.testing.walk_values import Values, like
 from tause_mcp.testing.walk_wire import LEGACY, Speaker
 
 UNDOES = frozenset(
@@ -152,7 +152,7 @@ async def _look(scene: Scene, operation: Operation) -> None:
     if "limit" in properties and "cursor" in properties:
         calls.append({**calls[0], "limit": properties["limit"].get("minimum", 1)})
     for name in schema.get("required", ()):
-        known = [h.value for h in scene.handles.named(name)][:8]
+        known = [h.value for h in scene.handles.named(*like(name))][:8]
         calls += [{**calls[0], name: value} for value in known]
     for arguments in calls:
         answer = await scene.speaker.tool(operation.name, arguments)

@@ -22,6 +22,7 @@ HINTS: Mapping[str, tuple[Any, ...]] = {
     "phone": ("+573001234567",),
     "currency": ("COP",),
     "issuer": ("local",),
+    "sql": ("SELECT 1 AS one",),
 }
 """Values that a name promises and no schema can tell."""
 
@@ -34,8 +35,13 @@ LIKE: Mapping[str, tuple[str, ...]] = {
     "cursor": ("next_cursor",),
     "actor": ("subject", "actor"),
     "role": ("name", "role"),
+    "collection": ("name", "collection"),
+    "sql": ("name",),
 }
 """Arguments that name what results call otherwise."""
+
+SAID: Mapping[str, str] = {"sql": 'SELECT * FROM "{}"'}
+"""Arguments that hold a name within a sentence."""
 
 _EXISTING = 3
 """How many of the things that exist are tried."""
@@ -126,16 +132,19 @@ class Values:
 
     def _text(self, name: str, node: Schema, _: Schema) -> str:
         """A known thing of that name, else a marked text that fits."""
-        known = [h.value for h in self._known.named(name) if fits(h.value, node)]
-        if name in ("id", "source", "subject") and known:
-            return known[-1]
+        near = like(name) if name == "collection" else (name,)
+        known = [h for h in self._known.named(*near) if fits(h.value, node)]
+        if name == "collection":
+            known = [h for h in known if h.tool.startswith("database_")]
+        if name in ("id", "source", "subject", "collection") and known:
+            return known[-1].value
         if "pattern" not in node and node.get("maxLength", 10**6) >= 40:
             return self._canary.name() if name.endswith(("id", "key")) else self._canary.content()
         marked = self._canary.name()
         for text in (marked, marked[: node.get("maxLength", 64)], *_CANDIDATES):
             if fits(text, node):
                 return text
-        return known[-1] if known else "x" * max(1, node.get("minLength", 1))
+        return known[-1].value if known else "x" * max(1, node.get("minLength", 1))
 
     def _whole(self, name: str, node: Schema, _: Schema) -> int:
         least = node.get("minimum", node.get("exclusiveMinimum", 0) + 1)
@@ -194,7 +203,7 @@ def texts(schema: Schema) -> Iterator[tuple[str, Callable[[str], Any]]]:
         if "enum" in node:
             continue
         if kind in (None, "string"):
-            yield name, lambda text: text
+            yield name, SAID.get(name, "{}").format
         elif kind == "array" and node.get("items", {}).get("type") in (None, "string"):
             yield name, lambda text: [text]
         elif kind == "object":

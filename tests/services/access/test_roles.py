@@ -227,9 +227,9 @@ async def test_ones_own_tenant_may_be_written_and_is_no_grant(house: House) -> N
 
 async def test_an_assertion_is_spent_once(house: House) -> None:
     until = times.now() / times.SECOND + 60
-    assert await house.identities.spend("iss\x1fjti", until)
-    assert not await house.identities.spend("iss\x1fjti", until)
-    assert await house.identities.spend("iss\x1fjti2", until)
+    assert await house.identities.spend("iss\x1fjti", issued=until - 60, until=until)
+    assert not await house.identities.spend("iss\x1fjti", issued=until - 60, until=until)
+    assert await house.identities.spend("iss\x1fjti2", issued=until - 60, until=until)
 
 
 async def test_a_spent_assertion_is_remembered_past_its_end(
@@ -237,9 +237,9 @@ async def test_a_spent_assertion_is_remembered_past_its_end(
 ) -> None:
     now = times.now()
     monkeypatch.setattr(times, "now", lambda: now)
-    assert await house.identities.spend("a", now / times.SECOND + 60)
+    assert await house.identities.spend("a", issued=0, until=now / times.SECOND + 60)
     monkeypatch.setattr(times, "now", lambda: now + 60 * times.SECOND)
-    assert not await house.identities.spend("a", now / times.SECOND + 120)
+    assert not await house.identities.spend("a", issued=0, until=now / times.SECOND + 120)
 
 
 async def test_a_replay_store_that_is_down_lets_nobody_in(house: House) -> None:
@@ -251,4 +251,4 @@ async def test_a_replay_store_that_is_down_lets_nobody_in(house: House) -> None:
 
     identities = StoredIdentities(Down(), house)  # type: ignore[arg-type]  # only writes are used
     with pytest.raises(Unavailable):
-        await identities.spend("a", 1.0)
+        await identities.spend("a", issued=0.0, until=1.0)

@@ -1,7 +1,6 @@
 """What is stored about callers, for the verifier (`auth.Identities`)."""
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Protocol
 
 from tause_mcp import times
@@ -10,6 +9,7 @@ from tause_mcp.database import Database, TenantDatabase, Transaction
 from tause_mcp.services.access import tables
 from tause_mcp.services.access.scopes import held, of_role
 from tause_mcp.services.access.values import LOCAL, listed
+from tause_mcp.shared import DatabaseOnce, Once
 from tause_mcp.tenancy import Scopes, TenantId
 
 
@@ -24,9 +24,10 @@ class Tenancies(Protocol):
 class StoredIdentities:
     """`auth.Identities` over the tables. A database that is down raises: nobody enters."""
 
-    def __init__(self, database: Database, tenancies: Tenancies) -> None:
+    def __init__(self, database: Database, tenancies: Tenancies, once: Once | None = None) -> None:
         self._database = database
         self._tenancies = tenancies
+        self._once = once or DatabaseOnce(database)
 
     async def key(self, tenant: TenantId, key_id: str) -> KeyRecord | None:
         """A key with what it holds now: its own scopes, and the roles its principal was given."""
@@ -87,18 +88,9 @@ class StoredIdentities:
                 granted[other] = granted.get(other, frozenset()) | of_role(role, stored)
         return {other: Scopes(scopes) for other, scopes in granted.items() if scopes}
 
-    async def spend(self, assertion: str, until: float) -> bool:
+    async def spend(self, assertion: str, *, issued: float, until: float) -> bool:
         """Record a single-use assertion until an epoch second; False when it was known."""
-        named = sha256(assertion.encode("utf-8", "surrogatepass")).hexdigest()
-
-        async def work(tx: Transaction) -> bool:
-            await tx.run(tables.FORGET_SPENT, now=times.now())
-            spent = await tx.run(
-                tables.SPEND, assertion=named, until=int(until * times.SECOND) + times.SECOND
-            )
-            return spent == 1
-
-        return await self._database.write(None, work)
+        return await self._once.spend(assertion, issued=issued, until=until)
 
 
 async def _given(tx: Transaction, tenant: TenantId, issuer: str, subject: str) -> frozenset[str]:

@@ -47,15 +47,6 @@ assignments = sa.Table(
 )
 """A role of `tenant_id` for a principal of `home`: itself, or a tenant above (a stored grant)."""
 
-spent_assertions = sa.Table(
-    "spent_assertions",
-    metadata,
-    sa.Column("assertion", sa.Text, primary_key=True),
-    sa.Column("until", sa.BigInteger, nullable=False),
-    sa.Index("spent_assertions_by_time", "until"),
-)
-"""The installation's single-use assertions; of no tenant."""
-
 _k, _r, _a = api_keys.c, roles.c, assignments.c
 _of: sa.BindParameter[str] = sa.bindparam("of", type_=sa.Text)
 _now: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
@@ -165,8 +156,3 @@ GRANTS = Statement(
     .limit(10_000)
 )
 """The house's own question over all tenants: where a principal may act besides its home."""
-
-# --- what may be used once --------------------------------------------------------------------
-
-SPEND = upsert(spent_assertions, ("assertion",), ())
-FORGET_SPENT = Statement(sa.delete(spent_assertions).where(spent_assertions.c.until <= _now))

@@ -10,6 +10,7 @@ from tause_mcp.services.storage.blobs import Blobs
 from tause_mcp.services.storage.links import Links
 from tause_mcp.services.storage.local import LocalFiles
 from tause_mcp.services.storage.objects import ObjectInfo, SignedUrl, StoredObject, Usage
+from tause_mcp.services.storage.reconcile import Reconciler, Report
 from tause_mcp.services.storage.service import ANY, Conditions, Storage
 from tause_mcp.services.storage.sweep import Sweep
 from tause_mcp.services.storage.tables import USAGE
@@ -50,7 +51,8 @@ def _uploads(binding: Binding) -> Uploads:
 
 
 async def _sweep(platform: Any) -> None:
-    await Sweep(platform.database, platform.backends["storage"]).run()
+    sweep = Sweep(platform.database, platform.backends["storage"])
+    await platform.shared_state.alone("storage", sweep.run)
 
 
 async def _stored(database: TenantDatabase) -> int:
@@ -85,6 +87,8 @@ __all__ = [
     "LocalFiles",
     "ObjectInfo",
     "ObjectStore",
+    "Reconciler",
+    "Report",
     "SignedUrl",
     "Storage",
     "StoredObject",

@@ -14,7 +14,11 @@ AFTER = "\x7f"
 """Sorts after every character of a key: `prefix <= key < prefix + AFTER` is "starts with"."""
 
 
-def check_key(key: str, field: str = "key") -> str:
+RESERVED = ".tause/"
+"""How the keys begin of what other capabilities keep as objects: no caller names them."""
+
+
+def check_key(key: str, field: str = "key", *, reserved: bool = False) -> str:
     """`key`, or `Invalid` naming the grammar: no empty, `.` or `..` segment.
 
     Case matters in every backend, because a blob's name is never made from its key.
@@ -23,6 +27,10 @@ def check_key(key: str, field: str = "key") -> str:
         raise Invalid(f"a key is 1 to 512 characters of {KEY_PATTERN}", field=field)
     if any(segment in ("", ".", "..") for segment in key.split("/")):
         raise Invalid("a key has no empty, '.' or '..' segment", field=field)
+    if key.startswith(RESERVED) != reserved:
+        raise Invalid(
+            f"a key does not begin with {RESERVED}: that is the server's own", field=field
+        )
     return key
 
 

@@ -5,6 +5,7 @@ removal of what it referred to before: whatever dies in the middle, the old obje
 """
 
 from collections.abc import AsyncIterator, Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from mimetypes import MimeTypes
@@ -32,6 +33,8 @@ PREVIEW = 4096
 OCTETS = "application/octet-stream"
 KIND = "objects"
 """How the places of sealed objects begin."""
+_GONE = "the bytes of this object cannot be found: tell the operator"
+_LOST = "the bytes of this object are lost: put it again, or delete it"
 _TYPES = MimeTypes()
 """The types that Python itself knows: the same on every machine."""
 
@@ -71,12 +74,22 @@ class Storage:
         self.max_object = max_object
         self._changed = changed
         self._link = link
+        self._reserved = False
+
+    def reserved(self) -> "Storage":
+        """The same, for what another capability keeps: keys under `RESERVED`, and no other."""
+        own = copy(self)
+        own._reserved, own._changed = True, lambda key: None
+        return own
+
+    def _checked(self, key: str, field: str = "key") -> str:
+        return check_key(key, field, reserved=self._reserved)
 
     # --- reading ----------------------------------------------------------------------------
 
     async def stat(self, key: str) -> StoredObject:
         """The object without its content; `NotFound` when there is none."""
-        row = await self._database.first(tables.STAT, key=check_key(key))
+        row = await self._database.first(tables.STAT, key=self._checked(key))
         if row is None:
             raise _absent()
         return StoredObject.of(row)
@@ -87,11 +100,13 @@ class Storage:
         Raises:
             NotFound. Invalid: the range is not one (see `keys.parse_range`).
         """
-        check_key(key)
+        self._checked(key)
+        marked = False
         for _ in range(3):
             row = await self._database.first(tables.FETCH, key=key)
             if row is None:
                 raise _absent()
+            marked = row[9] is not None
             found = StoredObject.of(row)
             start, end = (0, found.size) if span is None else parse_range(span, found.size)
             asked = end - start
@@ -101,7 +116,7 @@ class Storage:
             except BlobGone:  # replaced between the row and its blob: look again
                 continue
             return Reading(found, start, end, chunks, asked)
-        raise Unavailable("the bytes of this object cannot be found: tell the operator")
+        raise Unavailable(_LOST if marked else _GONE)
 
     async def _chunks(self, key: str, kept: Kept, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes, the first piece already in hand: a missing blob shows here, not later."""
@@ -162,7 +177,7 @@ class Storage:
         max_bytes: int | None = None,
     ) -> Kept:
         """Keep the bytes that `commit` will refer to; what is not committed is swept away."""
-        check_key(key)
+        self._checked(key)
         most = self.max_object if max_bytes is None else min(max_bytes, self.max_object)
         announced = len(body) if isinstance(body, bytes) else size
         if announced is not None:
@@ -203,7 +218,7 @@ class Storage:
         also: Work[object] | None = None,
     ) -> StoredObject:
         """Make `key` refer to `kept`. `reserved` bytes were promised to it; `also` runs with it."""
-        check_key(key)
+        self._checked(key)
         kind = content_type or self.guessed(key) or OCTETS
 
         async def work(tx: Transaction) -> StoredObject:
@@ -234,9 +249,11 @@ class Storage:
         self._changed(key)
         return stored
 
-    async def delete(self, key: str, *, if_match: str | None = None) -> StoredObject:
-        """Remove an object; `NotFound` when there is none."""
-        check_key(key)
+    async def delete(
+        self, key: str, *, if_match: str | None = None, also: Work[object] | None = None
+    ) -> StoredObject:
+        """Remove an object; `NotFound` when there is none. `also` runs in the same transaction."""
+        self._checked(key)
 
         async def work(tx: Transaction) -> StoredObject:
             await lock_usage(tx)
@@ -245,6 +262,8 @@ class Storage:
                 raise _absent()
             old = StoredObject.of(row)
             Conditions(if_match).check(old.etag)
+            if also is not None:
+                await also(tx)
             await tx.run(tables.REMOVE, key=key)
             await retire(tx, old.blob, old.size)
             await _charge(tx, -old.size, -1, 0)
@@ -258,8 +277,8 @@ class Storage:
         self, source: str, destination: str, *, conditions: Conditions = ANY
     ) -> StoredObject:
         """Store under `destination` what `source` holds now, content type included."""
-        check_key(destination, "destination")
-        row = await self._database.first(tables.FETCH, key=check_key(source, "source"))
+        self._checked(destination, "destination")
+        row = await self._database.first(tables.FETCH, key=self._checked(source, "source"))
         if row is None:
             raise _absent("source")
         found = StoredObject.of(row)
@@ -346,6 +365,7 @@ async def _store(tx: Transaction, fresh: StoredObject, kept: Kept) -> None:
         blob=fresh.blob,
         body=kept.body,
         enc=kept.enc,
+        lost_at=None,
     )
 
 

@@ -1,6 +1,6 @@
 """What nobody needs any more: planned removals, expired uploads, blobs that nothing refers to.
 
-Runs in every process; two sweeps at once share the work, because a removal is claimed first.
+One process sweeps at a time; two at once share the work, because a removal is claimed first.
 """
 
 import time
@@ -8,11 +8,11 @@ import time
 import anyio
 
 from tause_mcp import log
-from tause_mcp.database import Database, Statement, TenantDatabase, Transaction
+from tause_mcp.database import Database, Statement, TenantDatabase
 from tause_mcp.errors import TauseError
 from tause_mcp.services.storage import tables
 from tause_mcp.services.storage.backends import ObjectStore
-from tause_mcp.services.storage.blobs import folder_of, queue
+from tause_mcp.services.storage.reconcile import GRACE, HOLD, Reconciler
 from tause_mcp.services.storage.uploads import give_up
 from tause_mcp.tenancy import TenantId
 from tause_mcp.times import now
@@ -22,10 +22,10 @@ EVERY = 15.0
 BATCH = 100
 CLAIM = 60_000_000
 """Microseconds after which another sweep may try a removal again."""
-STRAY = 3600.0
-"""Seconds after which a blob that nothing knows is removed."""
 RECONCILE = 86_400.0
-"""Seconds between looks for such blobs: it lists the whole store."""
+"""Seconds between comparisons of rows and store: each lists the whole store."""
+FIRST = 300.0
+"""Seconds until the first one: what lives shortly, a command say, compares nothing."""
 _log = log.get("storage")
 
 
@@ -38,14 +38,14 @@ class Sweep:
 
     async def run(self) -> None:
         """Sweep now and then, until cancelled."""
-        looked = -RECONCILE
+        looked = time.monotonic() - RECONCILE + FIRST
         while True:
             try:
                 await self.expire()
                 await self.empty()
                 if time.monotonic() - looked >= RECONCILE:
                     looked = time.monotonic()
-                    await self.reconcile()
+                    await self.reconcile(hold=HOLD)
             except TauseError as failed:
                 _log.warning("sweep put off", error=type(failed).__name__)
             await anyio.sleep(EVERY)
@@ -88,34 +88,7 @@ class Sweep:
         await database.write(lambda tx: tx.run(tables.SWEPT, blob=blob))
         return True
 
-    async def reconcile(self, older: float = STRAY) -> int:
-        """Plan the removal of blobs, `older` than so many seconds, that nothing refers to.
-
-        None should exist: every write plans its removal before it begins. A restored backup of
-        the rows makes some. A tenant whose rows cannot be seen is left alone.
-        """
-        found = 0
-        rows = await self._database.read(None, lambda tx: tx.all(tables.TENANTS), house=True)
-        for row in rows:
-            found += await self._reconcile_tenant(TenantId(row[0]), time.time() - older)
-        return found
-
-    async def _reconcile_tenant(self, tenant: TenantId, before: float) -> int:
-        database = TenantDatabase(self._database, tenant)
-        strays: list[str] = []
-        async for blob in self._store.names(f"{folder_of(tenant)}/"):
-            if (
-                blob.modified < before
-                and await database.first(tables.HOLDS, blob=blob.name) is None
-            ):
-                strays.append(blob.name)
-        if strays and await database.first(tables.USAGE) is not None:
-            _log.warning("blobs without an object", count=len(strays))
-            await database.write(lambda tx: _queue_all(tx, strays))
-            return len(strays)
-        return 0
-
-
-async def _queue_all(tx: Transaction, blobs: list[str]) -> None:
-    for blob in blobs:
-        await queue(tx, blob, 0)
+    async def reconcile(self, older: float = GRACE, hold: float = 0.0) -> int:
+        """Put right where rows and store drifted apart; how many blobs nothing refers to."""
+        reconciler = Reconciler(self._database, self._store)
+        return (await reconciler.run(repair=True, grace=older, hold=hold)).strays

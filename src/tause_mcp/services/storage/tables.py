@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tause_mcp.database import TENANT, Statement, metadata, upsert
+from tause_mcp.services.storage.keys import RESERVED
 
 KEY_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Text compared by bytes on every database: a prefix is a range."""
@@ -28,6 +29,7 @@ objects = sa.Table(
     sa.Column("blob", sa.Text),
     sa.Column("body", sa.LargeBinary),
     sa.Column("enc", sa.LargeBinary),
+    sa.Column("lost_at", sa.BigInteger),
     sa.Index("objects_blob", "tenant_id", "blob"),
 )
 """`enc` NULL: the bytes are plain, as they were kept before there was encryption. A sealed blob has
@@ -86,7 +88,7 @@ _INFO = (_o.key, _o.size, _o.sha256, _o.etag, _o.content_type, _o.updated_at, _o
 _ONE = (_o.tenant_id == TENANT, _o.key == _KEY)
 
 STAT = Statement(sa.select(*_INFO).where(*_ONE))
-FETCH = Statement(sa.select(*_INFO, _o.body, _o.enc).where(*_ONE))
+FETCH = Statement(sa.select(*_INFO, _o.body, _o.enc, _o.lost_at).where(*_ONE))
 LIST = Statement(
     sa.select(*_INFO)
     .where(
@@ -94,6 +96,7 @@ LIST = Statement(
         _o.key >= sa.bindparam("low", type_=KEY_TEXT),
         _o.key < sa.bindparam("high", type_=KEY_TEXT),
         _o.key > sa.bindparam("after", type_=KEY_TEXT),
+        sa.or_(_o.key < RESERVED, _o.key >= RESERVED[:-1] + "0"),  # "0" comes after "/"
     )
     .order_by(_o.key)
     .limit(sa.bindparam("count", type_=sa.Integer))
@@ -101,7 +104,7 @@ LIST = Statement(
 STORE = upsert(
     objects,
     ("tenant_id", "key"),
-    ("size", "sha256", "etag", "content_type", "updated_at", "blob", "body", "enc"),
+    ("size", "sha256", "etag", "content_type", "updated_at", "blob", "body", "enc", "lost_at"),
 )
 REMOVE = Statement(sa.delete(objects).where(*_ONE))
 HOLDS = Statement(
@@ -220,4 +223,3 @@ PARTS = Statement(
 END_PARTS = Statement(sa.delete(upload_parts).where(_p.tenant_id == TENANT, _p.upload_id == _ID))
 REMOVE_UPLOADS = Statement(sa.delete(uploads).where(_u.tenant_id == TENANT))
 REMOVE_PARTS = Statement(sa.delete(upload_parts).where(_p.tenant_id == TENANT))
-TENANTS = Statement(sa.select(_s.tenant_id))

@@ -31,7 +31,6 @@ def _tenants(binding: Binding) -> Tenants:
 def _deleted(binding: Binding, tenant: TenantId) -> None:
     """What this process remembers of a tenant goes with it."""
     binding.shared(UsageMeter).forget(tenant)
-    binding.shared(TenantLimits).forget(tenant)
     binding.credentials.changed(tenant)
 
 
@@ -51,6 +50,10 @@ async def _beside(platform: Any) -> None:
 
 
 async def _sweep(platform: Any) -> None:
+    await platform.shared_state.alone("tenants", partial(_swept, platform))
+
+
+async def _swept(platform: Any) -> None:
     """Finish interrupted deletions, and drop idempotency keys that are a day old."""
     while True:
         await platform.directory.finish_deletions()

@@ -77,6 +77,8 @@ class TenantDirectory:
     """Which values of one environment count here."""
     farewells: list[Farewell] = field(default_factory=list)
     gauges: dict[str, Gauge] = field(default_factory=dict)
+    announce: Callable[[TenantId], None] = lambda _: None
+    """Tells the other processes that a tenant changed."""
     _known: dict[TenantId, Standing] = field(default_factory=dict)
 
     async def require_active(self, tenant: TenantId) -> None:
@@ -125,7 +127,15 @@ class TenantDirectory:
         return known
 
     def forget(self, tenant: TenantId) -> None:
-        """Read anew what stands about a tenant and everyone below it."""
+        """Read anew, in every process, what stands about a tenant and everyone below it."""
+        self.drop(tenant)
+        self.announce(tenant)
+
+    def drop(self, tenant: TenantId | None) -> None:
+        """The same in this process alone; None: of every tenant."""
+        if tenant is None:
+            self._known.clear()
+            return
         for known in [t for t, s in self._known.items() if tenant in s.line]:
             del self._known[known]
 
@@ -146,6 +156,16 @@ class TenantDirectory:
         """The value in force of a key of `DEFAULTS`, without waiting."""
         known = self._known.get(tenant)
         return DEFAULTS[name].value if known is None else known.values[name]
+
+    def cached_born(self, tenant: TenantId) -> int:
+        """When it was made (epoch microseconds), once `require_active` has passed; else 0."""
+        known = self._known.get(tenant)
+        return 0 if known is None else round(known.since * times.SECOND)
+
+    async def born(self, tenant: TenantId) -> int:
+        """The same from the rows, of a tenant that is being deleted too; 0 when there is none."""
+        row = await self.database.first(None, tables.BORN, child=tenant)
+        return row[0] if row else 0
 
     async def ancestors(self, tenant: TenantId) -> tuple[TenantId, ...]:
         """The tenants above, nearest first.

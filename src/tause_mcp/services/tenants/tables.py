@@ -97,6 +97,7 @@ def _upwards() -> sa.CTE:
     )
 
 
+BORN = Statement(sa.select(_t.created_at).where(_t.tenant_id == _CHILD))
 _line = _upwards()
 LINEAGE = Statement(sa.select(_line).order_by(_line.c.depth))
 LINE_LIMITS = Statement(

@@ -67,7 +67,7 @@ class UsageReader:
 
     async def _left(self, tenant: TenantId, name: str, limit: int) -> LimitLeft:
         if name == CALLS:
-            left = self._rates.left(tenant)
+            left = await self._rates.left(tenant)
             return LimitLeft(name, limit, None if left is None else limit - left, left)
         if name == "tenants":
             below = await self._directory.descendants(tenant)

@@ -44,6 +44,12 @@ class ObjectStore(Protocol):
     def names(self, prefix: str = "") -> AsyncIterator[Blob]:
         """Blobs whose name starts with `prefix`, unfinished writes included, in no order."""
 
+    async def unfinished(self, before: float, *, abort: bool) -> int | None:
+        """Uploads begun before then (epoch seconds) that nobody ended and `names` does not show.
+
+        How many, ended now when `abort`; None: this store cannot tell.
+        """
+
     async def check(self) -> None:
         """Raise `Unavailable` unless blobs can be kept now."""
 

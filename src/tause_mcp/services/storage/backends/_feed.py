@@ -1,7 +1,8 @@
 """A body handed to an upload that must see its end, even when the writer is cancelled.
 
 obstore aborts a multipart upload when its source raises, but not when the upload itself is
-cancelled: the parts would stay. So the upload runs shielded and its source raises instead.
+cancelled: the parts would stay. So the upload runs shielded and its source raises instead. A store
+that does not answer gets a moment for that, and no more: the call has its deadline.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +14,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from tause_mcp.services.storage.backends import Body
 
 PIECE = 1 << 20
+GIVE_UP = 2.0
+"""Seconds that an abandoned upload may take to end what it began."""
 Upload = Callable[[AsyncIterator[bytes]], Awaitable[Any]]
 
 
@@ -36,6 +39,8 @@ class Feed:
         self._upload = upload
         self._complete = False
         self._failure: Exception | None = None
+        self._shield = anyio.CancelScope(shield=True)
+        self._ended = anyio.Event()
 
     async def run(self, body: Body) -> None:
         """Upload `body`; raise what the body raised, else what the upload raised."""
@@ -47,8 +52,12 @@ class Feed:
                     async for piece in _pieces(body):
                         await send.send(piece)
                     self._complete = True
+                await self._ended.wait()
             except Exception as failed:
                 self._failure = self._failure or failed
+            finally:
+                if not self._ended.is_set():
+                    self._shield.deadline = anyio.current_time() + GIVE_UP
         if self._failure is not None:
             raise self._failure
 
@@ -61,7 +70,7 @@ class Feed:
     async def _receiving(
         self, receive: MemoryObjectReceiveStream[bytes], sending: anyio.CancelScope
     ) -> None:
-        with anyio.CancelScope(shield=True):
+        with self._shield:
             try:
                 await self._upload(self._source(receive))
             except AbandonedError:
@@ -71,3 +80,4 @@ class Feed:
                 sending.cancel()
             finally:
                 receive.close()
+                self._ended.set()

@@ -7,15 +7,18 @@ half-way is invisible; a bucket rule that aborts incomplete multipart uploads en
 
 import os
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tause_mcp import log
+from anyio import to_thread
+
+from tause_mcp import log, tally
 from tause_mcp.errors import Misconfigured, Unavailable
 from tause_mcp.services.storage.backends import Blob, BlobGone, Body, named
 from tause_mcp.services.storage.backends._feed import Feed
@@ -54,6 +57,8 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
         "use_emulator": "use_emulator",
     },
 }
+Stale = Callable[..., int]
+"""`stale(before, abort=...)`: how many multipart uploads nobody ended."""
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,64})</Code>")
@@ -67,6 +72,7 @@ def _refused(failed: BaseException) -> Unavailable:
     status, code = _STATUS.search(text), _CODE.search(text)
     number = int(status[1]) if status else 0
     kind = type(failed).__name__
+    tally.failed("storage")
     _log.warning("object store failed", error=kind, status=number, code=code[1] if code else "")
     if number in (401, 403):
         return Unavailable(_DENIED)
@@ -99,8 +105,9 @@ def _past_the_end(failed: BaseException) -> bool:
 class CloudStore:
     """Blobs as objects of one bucket, below one prefix."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, uploads: "Stale | None" = None) -> None:
         self._store = store
+        self._uploads = uploads
         self._api = import_module("obstore")
 
     async def write(self, name: str, body: Body) -> None:
@@ -171,6 +178,12 @@ class CloudStore:
                     if meta["path"].startswith(prefix):
                         yield Blob(meta["path"], meta["size"], meta["last_modified"].timestamp())
 
+    async def unfinished(self, before: float, *, abort: bool) -> int | None:
+        """Multipart uploads below our prefix; needs boto3, and a store that speaks S3."""
+        if self._uploads is None:
+            return None
+        return await to_thread.run_sync(partial(self._uploads, before, abort=abort))
+
     async def check(self) -> None:
         """Ask for an empty listing: reaches the bucket and proves the credentials."""
         with _told():
@@ -205,7 +218,7 @@ async def open_cloud(url: str) -> AsyncIterator[CloudStore]:
         raise Misconfigured(f"the storage URL has to be {scheme}://bucket/prefix")
     client: dict[str, Any] = {
         "connect_timeout": timedelta(seconds=5),
-        "timeout": timedelta(seconds=60),
+        "timeout": timedelta(seconds=30),
         "allow_http": _endpoint(scheme, options).startswith("http://"),
     }
     retry = {
@@ -228,4 +241,12 @@ async def open_cloud(url: str) -> AsyncIterator[CloudStore]:
     except imported("obstore.exceptions:BaseError") as wrong:
         kind = type(wrong).__name__
         raise Misconfigured(f"the storage URL or its credentials cannot be used ({kind})") from None
-    yield CloudStore(store)
+    yield CloudStore(store, _stale(scheme, parts.netloc, unquote(parts.path), options))
+
+
+def _stale(scheme: str, bucket: str, path: str, options: Mapping[str, str]) -> Stale | None:
+    """How to find abandoned multipart uploads, where that can be done."""
+    if scheme != "s3" or not find_spec("boto3"):
+        return None
+    found: Callable[..., int] = imported("tause_mcp.services.storage.backends._multipart:stale")
+    return partial(found, bucket, f"{path.strip('/')}/".lstrip("/"), options)

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from anyio import CapacityLimiter, to_thread
 
-from tause_mcp import log
+from tause_mcp import log, tally
 from tause_mcp.errors import Misconfigured, Unavailable
 from tause_mcp.services.storage.backends import Blob, BlobGone, Body, named
 
@@ -43,6 +43,7 @@ def _told() -> Iterator[None]:
         raise BlobGone("the bytes of this object are gone") from None
     except OSError as failed:
         name = errno.errorcode.get(failed.errno or 0, "unknown")
+        tally.failed("storage")
         _log.warning("object store failed", error=name)
         text = _TEXTS.get(failed.errno or 0, "the object store failed: try again")
         raise Unavailable(text) from None
@@ -188,14 +189,19 @@ class FileStore:
         await self._off_loop(unlink)
 
     async def names(self, prefix: str = "") -> AsyncIterator[Blob]:
-        """Walk the folders, one thread hop each."""
-        folders = [self._root]
+        """Walk the folders from that of `prefix`, one thread hop each."""
+        start = self._root / prefix.rpartition("/")[0]
+        folders = [start] if start.is_dir() else []
         while folders:
             below, blobs = await self._off_loop(_entries, self._root, folders.pop())
             folders += below
             for blob in blobs:
                 if blob.name.startswith(prefix):
                     yield blob
+
+    async def unfinished(self, before: float, *, abort: bool) -> int | None:
+        """None: an unfinished write is a file that `names` shows."""
+        return 0
 
     async def check(self) -> None:
         """Write and remove a probe."""
