@@ -60,7 +60,7 @@ _NUMBER = (
 )
 _MAIN = re.compile(_NUMBER)
 _NAME = re.compile(r"([A-Z][A-Z .]*?) (?=#|[0-9])")
-_SIGN = re.compile(r"(?:\b(?:NUMERO|NRO|NUM|NO)\b[ .]*)+(?=[0-9#])|#")
+_SIGN = re.compile(r"(?:\b(?:NUMERO|NRO|NUM|NO)\b[ .-]*)+(?=[0-9#])|#")
 _ORDINAL = re.compile(r"\bN[O.]?[º°]|[º°ª#№]")
 """A bare N is left alone: it may be north."""
 
@@ -86,6 +86,8 @@ def normalize_address(address: object, *, language: Language = "es") -> Address:
         return _told("", "not_text", language)
     if len(address) > MOST:
         return _told("", "too_long", language)
+    if not address.isascii() and any(c.isnumeric() and not c.isascii() for c in address):
+        return _told("", "foreign_digits", language)
     text = _plain(address)
     if not _unsigned(text):
         return _told("", "empty", language)
@@ -102,7 +104,7 @@ def _told(normalized: str, code: str, language: Language) -> Address:
 def _plain(address: str) -> str:
     """Upper case, ASCII, one kind of number sign; commas and odd marks are spaces."""
     text = _ORDINAL.sub(" # ", address.upper())
-    text = unicodedata.normalize("NFKD", text.replace("Ñ", "N"))
+    text = unicodedata.normalize("NFD", text)
     text = "".join(c for c in text if not unicodedata.combining(c))
     text = re.sub(r"[‐‑‒–—−]", "-", text)
     text = re.sub(r"(?<=[A-Z])\.", " ", text)
