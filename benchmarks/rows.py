@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks import targets, wire
+from benchmarks import documents, targets, wire
 from benchmarks.compare import Comparison, Side, compared
 from benchmarks.servers import Server, ask
 from benchmarks.targets import Target
@@ -72,6 +72,13 @@ def of_server() -> Iterator[Row]:
         ("storage_get 1 KB", wire.get, targets.GET),
         ("storage_put 1 KB", wire.put, targets.PUT),
     ]
+    kept: list[tuple[str, Make, float | None]] = [
+        ("database_get", documents.get, targets.DOCUMENT),
+        ("database_insert", documents.insert, targets.INSERT),
+        ("database_find by index", documents.find, None),
+    ]
+    for name, make, most in kept:
+        yield Row(name, MODERN, make, wire.echo, most)
     for form in FORMS:
         for name, make, limit in calls:
             bound = limit if form == MODERN else targets.LEGACY_CALL
@@ -120,6 +127,7 @@ def seed(door: Door) -> None:
             "tools/call",
             {"name": "storage_put", "arguments": {"key": key, "content": content}},
         )
+    documents.seed(door, MOST)
 
 
 def kept(door: Door) -> None:

@@ -8,6 +8,8 @@ from benchmarks.compare import NOISE, Ratio
 Verdict = Literal["reached", "missed", ""]
 
 WHOAMI, STAT, GET, PUT, LIST = 1.25, 1.5, 1.5, 2.5, 1.25
+DOCUMENT, INSERT = 1.5, 2.5
+"""On SQLite, a change durable before its answer."""
 VALIDATION = 1.25
 """Times our own access_whoami."""
 LEGACY_CALL = 1.25

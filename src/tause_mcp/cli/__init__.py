@@ -24,6 +24,7 @@ COMMANDS = {
     "storage": "storage:storage",
     "tools": "calls:tools",
     "approvals": "calls:approvals",
+    "collections": "collections:collections",
 }
 """name -> `module:command`; one line per command."""
 

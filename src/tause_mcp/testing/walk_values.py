@@ -74,9 +74,11 @@ _CANDIDATES = (
 class Values:
     """Makes arguments: what things are called by `canary`, what exists from `known`."""
 
-    def __init__(self, canary: Canary, known: Handles) -> None:
+    def __init__(self, canary: Canary, known: Handles, *, lean: bool = False) -> None:
+        """`lean`: objects within arguments have only the members that they must have."""
         self._canary = canary
         self._known = known
+        self._lean = lean
 
     def variants(
         self, schema: Schema, hidden: tuple[str, ...] = (), capability: str = ""
@@ -87,6 +89,9 @@ class Values:
         optional = [name for name in properties if name not in (*required, *OPTIONAL_LAST)]
         for names in ([*required, *optional], *([*required, name] for name in optional), required):
             yield self._given(properties, names, schema)
+        lean = Values(self._canary, self._known, lean=True)
+        for name in self._nested(properties):
+            yield lean._given(properties, list(dict.fromkeys([*required, name])), schema)
         for turn in range(_EXISTING):
             given = self._given(properties, required, schema)
             yield {**given, **self._existing(properties, required, turn, capability)}
@@ -94,6 +99,13 @@ class Values:
             if name in properties:
                 given = self._given(properties, [*required, name], schema)
                 yield from ({**given, name: hint} for hint in hints[1:])
+
+    @staticmethod
+    def _nested(properties: Schema) -> Iterator[str]:
+        """Arguments that are lists of objects with members of their own."""
+        for name, node in properties.items():
+            if "$ref" in node.get("items", {}) or "properties" in node.get("items", {}):
+                yield name
 
     def _existing(
         self, properties: Schema, names: list[str], turn: int, capability: str
@@ -161,6 +173,8 @@ class Values:
         return [self.value(name.removesuffix("s"), node.get("items", {}), defs)]
 
     def _object(self, name: str, node: Schema, defs: Schema) -> dict[str, Any]:
+        if self._lean and "required" in node:
+            return self._given(node["properties"], list(node["required"]), {"$defs": defs})
         if "properties" in node:
             return self._given(node["properties"], list(node["properties"]), {"$defs": defs})
         patterns: Schema = node.get("patternProperties", {})

@@ -5,9 +5,12 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from tause_mcp.capability import CREATE, READ, REMOVE, REPLACE, Consent, Pages, tool
-from tause_mcp.services.database import Collections, Definition, canonical
+from tause_mcp.capability import CREATE, READ, REMOVE, REPLACE, Consent, Hints, Pages, tool
+from tause_mcp.errors import Invalid
+from tause_mcp.services.database import Collections, Definition, Migrations, canonical
 from tause_mcp.services.database.names import ID_PATTERN, NAME_PATTERN
+from tause_mcp.services.database.steps import Step
+from tause_mcp.services.database.transactions import Operation
 from tause_mcp.tenancy import Caller
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -35,6 +38,7 @@ Version = Annotated[
 Cursor = Annotated[
     str | None, Field(max_length=8192, description="next_cursor of the page before.")
 ]
+CHANGE = Hints(destructive=True)
 
 
 class Document(TypedDict):
@@ -56,12 +60,21 @@ class Removed(TypedDict):
     deleted: bool
 
 
+class PastMigration(TypedDict):
+    version: int
+    steps: list[str]
+    changed: int
+    by: str
+    at: str
+
+
 class Collection(TypedDict):
     name: str
     version: int
     indexes: list[str]
     schema: NotRequired[dict[str, Any]]
     fields: NotRequired[list[str]]
+    history: NotRequired[list[PastMigration]]
     created_at: str
     updated_at: str
 
@@ -69,6 +82,37 @@ class Collection(TypedDict):
 class CollectionPage(TypedDict):
     items: list[Collection]
     next_cursor: NotRequired[str]
+
+
+class Group(TypedDict):
+    group: dict[str, Any]
+    values: dict[str, Any]
+
+
+class GroupPage(TypedDict):
+    items: list[Group]
+
+
+class Done(TypedDict):
+    op: str
+    collection: str
+    id: str
+    version: NotRequired[int]
+    deleted: NotRequired[bool]
+
+
+class DonePage(TypedDict):
+    items: list[Done]
+
+
+class Migration(TypedDict):
+    collection: str
+    from_version: int
+    version: int
+    documents: int
+    changed: int
+    indexes: list[str]
+    dry_run: bool
 
 
 class Dropped(TypedDict):
@@ -114,6 +158,7 @@ async def database_create_collection(
 @tool("List collections", scope="database:read", hints=READ, open_result=True)
 async def database_list_collections(
     collections: Collections,
+    migrations: Migrations,
     caller: Caller,
     pages: Pages,
     name: Annotated[
@@ -128,7 +173,9 @@ async def database_list_collections(
     """
     if name is not None:
         caller.require("database:read", name)
-        return {"items": [_told(await collections.describe(name), whole=True)]}
+        described = _told(await collections.describe(name), whole=True)
+        described["history"] = await migrations.history(name)  # type: ignore[typeddict-item]  # PastMigrations
+        return {"items": [described]}
     after = pages.position(cursor) or ""
     seen = [
         _told(one, whole=False)
@@ -258,3 +305,87 @@ async def database_delete(
 ) -> Removed:
     """Delete a document; deleted is false when there was none."""
     return {"id": id, "deleted": await collections.delete(collection, id, version)}
+
+
+@tool("Aggregate documents", scope="database:read", hints=READ, part="collection")
+async def database_aggregate(
+    collections: Collections,
+    collection: Name,
+    metrics: Annotated[
+        list[Annotated[str, Field(max_length=140)]] | None,
+        Field(max_length=10, description="count, or sum, avg, min, max of a field: sum:amount."),
+    ] = None,
+    group_by: Annotated[
+        list[FieldName] | None, Field(max_length=3, description="At most 200 groups.")
+    ] = None,
+    where: Where = None,
+) -> GroupPage:
+    """Count, sum, average, or find the least and greatest, of the documents that meet conditions.
+
+    Use it for figures instead of reading documents.
+    """
+    told: Any = await collections.aggregate(collection, metrics or (), group_by or (), where)
+    return {"items": told}
+
+
+@tool("Change several documents", scope="database:write", cost=5, hints=CHANGE)
+async def database_transact(
+    collections: Collections,
+    caller: Caller,
+    operations: Annotated[
+        list[Operation],
+        Field(
+            min_length=1,
+            max_length=100,
+            description="insert takes document and id; update id, changes, version; delete id, "
+            "version.",
+        ),
+    ],
+) -> DonePage:
+    """Insert, update and delete documents, all or none.
+
+    Use it for many documents, or for changes that belong together.
+    """
+    for name in {one["collection"] for one in operations}:
+        caller.require("database:write", name)
+    told: Any = await collections.transact(operations)
+    return {"items": told}
+
+
+@tool("Migrate a collection", scope="database:write", cost=10, hints=CHANGE, part="collection")
+async def database_migrate(
+    migrations: Migrations,
+    collection: Name,
+    steps: Annotated[
+        list[Step] | None,
+        Field(
+            max_length=50,
+            description="add field with value; rename field to; remove; retype to type; index; "
+            "unindex.",
+        ),
+    ] = None,
+    schema: Schema = None,
+    rollback_to: Annotated[
+        int | None, Field(ge=1, le=2**53 - 1, description="Go back to this version instead.")
+    ] = None,
+    dry_run: Annotated[bool, Field(description="Say what would happen, change nothing.")] = False,
+) -> Migration:
+    """Change the fields, schema or indexes of a collection and all its documents, or go back.
+
+    All documents change or none does. Try dry_run first.
+    """
+    if rollback_to is None:
+        done = await migrations.migrate(collection, steps or (), schema, dry=dry_run)
+    elif steps or schema is not None:
+        raise Invalid("rollback_to: stands alone, without steps and schema", field="rollback_to")
+    else:
+        done = await migrations.rollback(collection, rollback_to, dry=dry_run)
+    return {
+        "collection": collection,
+        "from_version": done.before,
+        "version": done.after.version,
+        "documents": done.documents,
+        "changed": done.changed,
+        "indexes": list(done.after.indexed),
+        "dry_run": dry_run,
+    }

@@ -5,6 +5,7 @@ from tause_mcp.database import TenantDatabase
 from tause_mcp.services.database.conditions import canonical
 from tause_mcp.services.database.definition import Definition
 from tause_mcp.services.database.documents import Document
+from tause_mcp.services.database.migrating import Migrated, Migrations
 from tause_mcp.services.database.service import Collections
 from tause_mcp.services.database.tables import USAGE
 
@@ -33,9 +34,23 @@ CAPABILITY = Capability(
     about="keep and find JSON documents in collections",
     words="base de datos coleccion documento registro tabla consulta buscar insertar guardar "
     "database collection document record row table query search insert json schema",
-    services={Collections: _collections},
+    services={
+        Collections: _collections,
+        Migrations: lambda binding: Migrations(
+            binding.service(Collections), binding.caller.subject
+        ),
+    },
     modules=(),
     gauges={LIMIT: _rows},
 )
 
-__all__ = ["CAPABILITY", "LIMIT", "Collections", "Definition", "Document", "canonical"]
+__all__ = [
+    "CAPABILITY",
+    "LIMIT",
+    "Collections",
+    "Definition",
+    "Document",
+    "Migrated",
+    "Migrations",
+    "canonical",
+]

@@ -97,13 +97,13 @@ class Finder:
 
     async def total(self, asked: Question) -> int:
         """How many documents there are."""
-        drives = self._drives(asked)
-        covered = {one for access, _ in drives.values() for one in access}
         if not asked.conditions:
             return await Access().size(self._tx, self._definition.name, None)
-        if len(drives) == 1 and covered == set(asked.conditions):
-            (field, (_, groups)) = next(iter(drives.items()))
-            return await Access(field, groups).size(self._tx, self._definition.name, None)
+        drives = self._drives(asked)
+        if len(drives) == 1:
+            ((field, (answered, groups)),) = drives.items()
+            if answered == len(asked.conditions):
+                return await Access(field, groups).size(self._tx, self._definition.name, None)
         count = 0
         async for _ in self.matching(asked):
             count += 1
@@ -121,20 +121,17 @@ class Finder:
 
     # --- the way -------------------------------------------------------------------------------
 
-    def _drives(self, asked: Question) -> dict[str, tuple[list[Condition], Groups]]:
-        """Indexed field -> the conditions that its index answers exactly, and all its groups."""
-        told: dict[str, tuple[list[Condition], Groups]] = {}
+    def _drives(self, asked: Question) -> dict[str, tuple[int, Groups]]:
+        """Indexed field -> how many conditions its index answers exactly, and all its groups."""
+        told: dict[str, tuple[int, Groups]] = {}
         for condition in asked.conditions:
             if condition.path not in self._definition.indexed:
                 continue
             spans = spans_of(condition)
             if spans is None:
                 continue
-            exact, groups = told.get(condition.path, ([], ()))
-            told[condition.path] = (
-                [*exact, condition] if spans[1] else exact,
-                (*groups, spans[0]),
-            )
+            answered, groups = told.get(condition.path, (0, ()))
+            told[condition.path] = answered + spans[1], (*groups, spans[0])
         return told
 
     async def _plan(self, asked: Question) -> tuple[Access, bool]:

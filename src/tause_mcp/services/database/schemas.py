@@ -66,8 +66,11 @@ class Rules:
 
 def _place(error: Any, argument: str) -> str:
     path = [str(name)[:80] for name in error.instance_path]
-    if missing := getattr(error.kind, "property", None):
-        path.append(str(missing)[:80])
+    kind = error.kind
+    if named := getattr(kind, "property", None) or next(
+        iter(getattr(kind, "unexpected", ())), None
+    ):
+        path.append(str(named)[:80])
     return ".".join([argument, *path])[:400]
 
 

@@ -12,8 +12,9 @@ import orjson
 
 from tause_mcp.capability import Cipher
 from tause_mcp.database import TenantDatabase, Transaction
-from tause_mcp.errors import Conflict, Invalid, QuotaExceeded, Unavailable
+from tause_mcp.errors import Conflict, Invalid, QuotaExceeded, TauseError, Unavailable
 from tause_mcp.services.database import tables
+from tause_mcp.services.database.aggregates import Groups, metrics_of
 from tause_mcp.services.database.conditions import conditions_of, orders_of
 from tause_mcp.services.database.definition import (
     REMEMBERED,
@@ -26,6 +27,7 @@ from tause_mcp.services.database.finding import Finder, Question
 from tause_mcp.services.database.names import check_id, check_name, fresh_id
 from tause_mcp.services.database.scanning import Position
 from tause_mcp.services.database.schemas import Rules, refuse_sealed, rules_of
+from tause_mcp.services.database.transactions import Batch, Operation, checked
 from tause_mcp.services.database.values import encoded
 from tause_mcp.services.database.writing import Stale, Writer, no_document
 from tause_mcp.times import now
@@ -229,7 +231,69 @@ class Collections:
             count = await finder.total(asked) if total else None
             return await finder.page(asked, after, most), count, asked
 
-        return await self.ask(collection, asked, answer, {"where": where, "order_by": order_by})
+        return await self.ask(
+            collection,
+            asked,
+            answer,
+            {
+                "where": [c.path for c in asked.conditions],
+                "order_by": [o.path for o in asked.orders],
+            },
+        )
+
+    async def aggregate(
+        self,
+        collection: str,
+        metrics: Sequence[str] = (),
+        group_by: Sequence[str] = (),
+        where: Mapping[str, Any] | None = None,
+    ) -> Sequence[Mapping[str, Any]]:
+        """`{group, values}` of each group of the documents that meet `where`.
+
+        Raises:
+            NotFound, Invalid. TooLarge: too many groups, or documents to read.
+        """
+        asked = Question(conditions_of(where))
+        wanted = metrics_of(metrics)
+        paths = {"where": asked.paths, "metrics": Groups(wanted, group_by).paths}
+
+        async def answer(finder: Finder) -> Sequence[Mapping[str, Any]]:
+            if not group_by and all(one.name == "count" for one in wanted):
+                count = await finder.total(asked)
+                return [{"group": {}, "values": {"count": count}}]
+            groups = Groups(wanted, group_by)
+            async for document in finder.matching(asked):
+                groups.add(document)
+            return groups.told()
+
+        return await self.ask(collection, asked, answer, paths)
+
+    async def transact(self, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+        """Do several changes, all or none; `{op, collection, id, version? | deleted?}` of each.
+
+        Raises:
+            TauseError: of one of them, whose place `field` names; then nothing has changed.
+        """
+        checked(operations)
+        names = {one["collection"] for one in operations}
+
+        async def attempt(seals: bool) -> list[dict[str, Any]]:
+            cipher = await self.cipher() if seals else None
+
+            async def work(tx: Transaction) -> list[dict[str, Any]]:
+                return await Batch(tx, self.database.tenant, cipher, self.limit()).run(operations)
+
+            return await self.database.write(work)
+
+        known = [REMEMBERED.get(self.database.tenant, name) for name in names]
+        try:
+            told = await attempt(any(one is None or one.rules.encrypted for one in known))
+        except SealedUnexpectedly:
+            told = await attempt(True)
+        for one in told:
+            if one.get("deleted", True):
+                self.changed(one["collection"], one["id"])
+        return told
 
     async def ids(self, collection: str, prefix: str, most: int) -> list[str]:
         """Ids that begin with `prefix`, for a person who types one."""
@@ -251,20 +315,21 @@ class Collections:
         collection: str,
         asked: Question,
         answer: Callable[[Finder], Awaitable[T]],
-        stated: Mapping[str, Any],
+        paths: Mapping[str, Sequence[str]],
     ) -> T:
-        """Answer a question in one consistent read. `stated` names the arguments it came from."""
+        """Answer a question in one consistent read. `paths`: the fields that each argument names."""
         check_name(collection)
         known = REMEMBERED.get(self.database.tenant, collection)
         known = known or await REMEMBERED.read(self.database, collection)
-        long = not set(asked.paths) <= set(known.indexed) or len(asked.orders) > 1
+        looked_at = {path for stated in paths.values() for path in stated}
+        long = not looked_at <= set(known.indexed) or len(asked.orders) > 1 or "metrics" in paths
         for _ in range(_AGAIN):
             cipher = await self.cipher() if known.rules.encrypted else None
 
             async def work(tx: Transaction, cipher: Cipher | None = cipher) -> T:
                 found = await REMEMBERED.current(tx, self.database.tenant, collection)
-                for argument in stated:
-                    refuse_sealed(found.rules.encrypted, asked.paths, argument)
+                for argument, stated in paths.items():
+                    refuse_sealed(found.rules.encrypted, stated, argument)
                 return await answer(Finder(tx, found, cipher))
 
             try:
@@ -284,6 +349,12 @@ class Collections:
             try:
                 return await attempt(definition, cipher)
             except (Stale, SealedUnexpectedly):
+                known = None
+            except TauseError:
+                # what is remembered may refuse what the collection takes by now
+                fresh = await REMEMBERED.read(self.database, collection) if known else definition
+                if fresh.stamp == definition.stamp:
+                    raise
                 known = None
         raise busy()
 

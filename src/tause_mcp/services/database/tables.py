@@ -238,6 +238,24 @@ UNREFER = Statement(sa.delete(document_references).where(*_OF[document_reference
 FORGET = Statement(
     sa.delete(document_history).where(*_OF[document_history], document_history.c.id == _ID)
 )
+UNINDEX_ALL = Statement(sa.delete(document_index).where(*_OF[document_index]))
+UNREFER_ALL = Statement(sa.delete(document_references).where(*_OF[document_references]))
+_h, _k = collection_history.c, document_history.c
+_LOW = param("low", sa.BigInteger)
+RECORD = Statement(sa.insert(collection_history))
+HISTORY = Statement(
+    sa.select(_h.version, _h.steps, _h.schema, _h.indexes, _h.changed, _h.by, _h.at)
+    .where(*_OF[collection_history], _h.version > _LOW)
+    .order_by(_h.version.desc())
+)
+KEPT = Statement(
+    sa.select(_k.version, _k.id, _k.kept, _k.sealed).where(
+        *_OF[document_history], _k.version > _LOW
+    )
+)
+EXPIRE = Statement(
+    sa.delete(document_history).where(*_OF[document_history], _k.at < param("until", sa.BigInteger))
+)
 REFERRED = Statement(
     sa.select(_r.collection, _r.id)
     .where(
