@@ -35,10 +35,10 @@ class Server:
     door: Door
 
 
-def environment(home: Path | None = None) -> dict[str, str]:
+def environment(home: Path | None = None, **settings: str) -> dict[str, str]:
     """Ours without the settings of whoever runs this."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
-    return {**kept, "TAUSE_HOME": str(home)} if home else kept
+    return {**kept, "TAUSE_HOME": str(home), **settings} if home else kept
 
 
 @contextlib.contextmanager
@@ -49,11 +49,11 @@ def scratch() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def ours(home: Path, core: int | None) -> Iterator[Server]:
-    """This server with its embedded defaults, in `home`."""
+def ours(home: Path, core: int | None, **settings: str) -> Iterator[Server]:
+    """This server with its embedded defaults, in `home`, unless `settings` say otherwise."""
     port = free_port()
     command = [*OURS, "--transport", "http", "--port", str(port), "--stateless"]
-    with process(command, core, home) as (running, said):
+    with process(command, core, home, **settings) as (running, said):
         await_ready(running, said, lambda: _answers_ready(port))
         yield Server(running.pid, Door(port, (home / "key").read_text().strip()))
 
@@ -83,7 +83,7 @@ def definitions(tools: list[dict[str, Any]] | None) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def process(
-    command: list[str], core: int | None, home: Path | None = None
+    command: list[str], core: int | None, home: Path | None = None, **settings: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """A child on its core and the file of what it says; it is gone when the block ends."""
     with tempfile.NamedTemporaryFile() as said:
@@ -93,7 +93,7 @@ def process(
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
-                env=environment(home),
+                env=environment(home, **settings),
                 cwd=ROOT,
             )
         try:

@@ -36,6 +36,9 @@ TAGGED = Statement(
     .order_by(notes.c.name)
 )
 
+SLEEP = Statement(sa.select(sa.func.pg_sleep(sa.bindparam("seconds", type_=sa.Double))))
+"""PostgreSQL's own: a statement that takes its time."""
+
 
 def put(name: str, size: int = 1, body: bytes | None = None) -> Work[None]:
     """Work that inserts one note; a second of the same name violates the key."""

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 import structlog
-from tests.database.notes import GET, GROW, names, put
+from tests.database.notes import GET, GROW, SLEEP, names, put
 from tests.support import postgres
 
-from tause_mcp.database import TenantDatabase, Transaction, open_database
+from tause_mcp.database import TenantDatabase, Transaction, Work, open_database
 from tause_mcp.database.postgres import PostgresDatabase, dsn_of, open_postgres
 from tause_mcp.errors import Invalid, Misconfigured, Unavailable
 from tause_mcp.tenancy import TenantId
@@ -110,21 +110,19 @@ async def test_a_deadlock_is_tried_again(mine: TenantDatabase) -> None:
     """Two transactions take two rows in opposite order; the server fells one of them."""
     for name in ("a", "b"):
         await mine.write(put(name, 0))
-    meet = [asyncio.Event(), asyncio.Event()]
+    tries = []
 
-    def crossing(index: int, first: str, second: str) -> object:
+    def crossing(first: str, second: str) -> Work[None]:
         async def work(tx: Transaction) -> None:
+            tries.append(first)
             await tx.run(GROW, of=first)
-            meet[index].set()
-            await meet[1 - index].wait()
+            await tx.first(SLEEP, seconds=0.3)
             await tx.run(GROW, of=second)
 
         return work
 
-    await asyncio.gather(
-        mine.write(crossing(0, "a", "b")),
-        mine.write(crossing(1, "b", "a")),
-    )
+    await asyncio.gather(mine.write(crossing("a", "b")), mine.write(crossing("b", "a")))
+    assert len(tries) > 2
     assert await mine.first(GET, of="a") == ("a", 2)
     assert await mine.first(GET, of="b") == ("b", 2)
 
@@ -135,7 +133,7 @@ async def test_a_caller_that_leaves_in_the_middle_changes_nothing(mine: TenantDa
     async def work(tx: Transaction) -> None:
         await put("a")(tx)
         inside.set()
-        await asyncio.sleep(30)
+        await tx.first(SLEEP, seconds=30.0)
 
     task = asyncio.create_task(mine.write(work))
     await inside.wait()
@@ -188,3 +186,23 @@ async def test_a_hidden_failure_commits_nothing_and_says_so(mine: TenantDatabase
         await mine.write(work)
     assert await mine.read(names) == []
     assert not mine.changed
+
+
+@pytest.mark.parametrize("elsewhere", ["sleep", "event"])
+async def test_work_that_awaits_something_else_is_refused(
+    mine: TenantDatabase, elsewhere: str
+) -> None:
+    """As on SQLite: it would hold its locks and a connection for as long as that takes."""
+
+    async def work(tx: Transaction) -> None:
+        await put("a")(tx)
+        if elsewhere == "sleep":
+            await asyncio.sleep(0)
+        else:
+            await asyncio.Event().wait()
+
+    for call in (mine.write(work), mine.read(work)):
+        with pytest.raises((RuntimeError, Unavailable), match=r"nothing but its own|nothing was"):
+            await call
+    assert await mine.read(names) == []
+    await mine.write(put("after"))

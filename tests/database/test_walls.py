@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from tests.database.notes import GET, INSERT, LIST, names, put
+from tests.database.notes import GET, INSERT, LIST, SLEEP, names, put
 from tests.support import postgres
 
 from tause_mcp.database import Options, Statement, TenantDatabase, Transaction
@@ -140,7 +140,7 @@ async def test_a_connection_remembers_no_tenant(postgres_notes: str) -> None:
             await tx.run(INSERT, name="x", size="no number", body=None, tag=None)
 
         async def slow(tx: Transaction) -> None:
-            await asyncio.sleep(5)
+            await tx.first(SLEEP, seconds=5.0)
 
         mine = TenantDatabase(database, TA)
         await mine.read(names)

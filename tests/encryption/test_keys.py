@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from tests.encryption.conftest import TA, TAB, Ground, view
+from tests.support.rows import make_file
+from tests.support.tenants import at_once
 
 from tause_mcp import encryption
 from tause_mcp.database import open_database
 from tause_mcp.encryption import keys as module
 from tause_mcp.errors import Misconfigured, NotFound, Unavailable
 from tause_mcp.migrations import database_url
+from tause_mcp.services.tenants.tables import INSERT
 from tause_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -209,3 +212,35 @@ def test_the_file_is_the_persons_alone(tmp_path: Path) -> None:
 
     read_masters("", tmp_path / "home" / "master.key")()
     assert (tmp_path / "home" / "master.key").stat().st_mode & 0o777 == 0o600
+
+
+FIRST_USE = """
+import asyncio, sys
+import tause_mcp.services.tenants
+from pathlib import Path
+from tause_mcp.database import open_database
+from tause_mcp.encryption import TenantKeys, open_masters
+from tause_mcp.settings import Settings
+from tause_mcp.tenancy import TenantId
+
+async def main(home, rows):
+    settings = Settings(home=Path(home))
+    async with open_database(rows) as database:
+        keys = TenantKeys(database, await open_masters(settings, database), lambda tenant: None)
+        print((await keys.cipher(TenantId("ta"))).seal("a", b"x").hex())
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.embedded
+async def test_several_processes_that_start_at_once_have_one_key(tmp_path: Path) -> None:
+    url = make_file(tmp_path / "rows.db")
+    settings = Settings(home=tmp_path / "home")
+    async with open_database(url) as database:
+        fresh = {"parent": None, "named": "ta", "plan": None, "now": 1}
+        await database.write(None, lambda tx: tx.run(INSERT, child=TA, **fresh))
+    told = at_once(FIRST_USE, str(settings.home), tmp_path / "rows.db", count=4)
+    async with open_database(url) as database:
+        cipher = await (await view(settings, database)).keys.cipher(TA)
+        assert [cipher.open("a", bytes.fromhex(line)) for line in told] == [b"x"] * 4

@@ -9,6 +9,7 @@ import asyncpg
 import httpx2
 import pytest
 import sqlalchemy as sa
+from tests.database.notes import SLEEP
 from tests.support import postgres
 
 from tause_mcp import log
@@ -152,7 +153,8 @@ async def test_a_lent_connection_is_waited_for_and_not_for_ever(server: postgres
 
         async def hold(tx: Any) -> None:
             held.set()
-            await asyncio.sleep(1.5)
+            for _ in range(4):
+                await tx.first(SLEEP, seconds=0.3)
 
         task = asyncio.create_task(mine.write(hold))
         await held.wait()
@@ -163,10 +165,12 @@ async def test_a_lent_connection_is_waited_for_and_not_for_ever(server: postgres
 
 
 async def test_a_statement_that_takes_too_long_is_given_up(server: postgres.Server) -> None:
-    slow = Statement(sa.select(sa.func.pg_sleep(30)))
     async with open_database(server.url("faults"), Options(timeout=0.5)) as database:
         began = time.monotonic()
-        for call in (database.read(None, lambda tx: tx.first(slow)), database.first("ta", slow)):
+        for call in (
+            database.read(None, lambda tx: tx.first(SLEEP, seconds=30.0)),
+            database.first(TenantId("ta"), SLEEP, seconds=30.0),
+        ):
             with pytest.raises(Unavailable):
                 await call
         assert time.monotonic() - began < 4

@@ -116,6 +116,12 @@ class Server:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(20)
 
+    @property
+    def pid(self) -> int:
+        """The postmaster's."""
+        assert self._process is not None
+        return self._process.pid
+
     def pause(self) -> None:
         """Every process of it stands still: it takes connections and answers nothing."""
         for pid in self._family():
@@ -127,8 +133,7 @@ class Server:
 
     def _family(self) -> list[int]:
         """The postmaster first, so that it starts no other meanwhile."""
-        assert self._process is not None
-        pid = self._process.pid
+        pid = self.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [pid, *map(int, children)]
 
@@ -184,8 +189,8 @@ async def _protected(admin: str) -> None:
 
 
 @cache
-def server() -> Server:
-    """The session's server."""
-    made = Server()
+def server(**options: str) -> Server:
+    """The session's server; with options, another one."""
+    made = Server(**options)
     atexit.register(made.remove)
     return made

@@ -2,12 +2,23 @@
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from tause_mcp import log
-from tause_mcp.errors import Forbidden, IdempotencyConflict, Invalid, NotFound
+from tause_mcp.errors import (
+    Forbidden,
+    IdempotencyConflict,
+    Invalid,
+    NotFound,
+    Unavailable,
+    Unconfigured,
+)
+from tause_mcp.limits import TenantLimits
+from tause_mcp.services.secrets import Secrets, tables
 from tause_mcp.testing.home import House, house
 
 pytestmark = pytest.mark.anyio
@@ -89,8 +100,6 @@ async def test_the_audit_trail_tells_no_guessable_digest_of_a_value(home: House)
 
 
 async def test_a_reference_is_resolved_for_other_services(home: House) -> None:
-    from tause_mcp.services.secrets import Secrets
-
     await home.call("secrets_put", {"name": "a", "value": CANARY}, "ta")
     operation = home.platform.catalog.tools["storage_get"]
     mine, theirs = (
@@ -105,8 +114,6 @@ async def test_a_reference_is_resolved_for_other_services(home: House) -> None:
 async def test_a_deleted_tenants_secrets_are_gone_and_a_new_one_has_another_key(
     home: House,
 ) -> None:
-    from tause_mcp.services.secrets import tables
-
     database = home.platform.database_of(home.caller("ta").tenant)
     await home.call("secrets_put", {"name": "a", "value": CANARY}, "ta")
     row = await database.first(tables.READ, named="a")
@@ -116,12 +123,69 @@ async def test_a_deleted_tenants_secrets_are_gone_and_a_new_one_has_another_key(
     await home.call("tenants_delete", {"tenant_id": "ta"})
     await home.tenant("ta")
     assert (await home.call("secrets_list", {}, "ta"))["items"] == []
-    from tause_mcp.errors import Unavailable
     from tause_mcp.services.secrets.sources.rows import place_of
 
     cipher = await home.platform.keys.cipher(home.caller("ta").tenant)
     with pytest.raises(Unavailable):
         cipher.open(place_of("a", 1), bytes(row[1]))
+
+
+async def test_what_holds_a_deletion_up_does_not_hold_up_the_end_of_the_key(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tause_mcp.encryption.tables import KEYS
+
+    async def down(tenant: str) -> None:
+        raise Unavailable("the source is down")
+
+    await home.call("secrets_put", {"name": "a", "value": CANARY}, "ta")
+    monkeypatch.setattr(home.platform.shared[TenantLimits], "forget", down)
+    asked = await home.call("tenants_delete", {"tenant_id": "ta"})
+    await home.platform.answer(asked["id"], True, by="local:owner", means="cli")
+    with suppress(Unavailable):
+        await home.call("tenants_delete", {"tenant_id": "ta"})
+    database = home.platform.database_of(home.caller("ta").tenant)
+    assert await database.read(lambda tx: tx.all(KEYS)) == []
+    assert await database.first(tables.READ, named="a") is not None  # the rows still wait
+
+
+PLUGGED = """
+from contextlib import asynccontextmanager
+from tause_mcp.services.secrets.sources import read_only
+from tause_mcp.services.secrets.values import Held, Secret
+
+class Source:
+    def of(self, ground):
+        self.tenant = ground.tenant
+        return self
+    async def put(self, name, change):
+        raise read_only()
+    async def list(self, after, count):
+        return [Secret("plugged", "1")]
+    async def read(self, name):
+        return Held(f"{self.tenant} {name}")
+    async def end(self, tenant): ...
+
+@asynccontextmanager
+async def capability(url):
+    yield Source()
+"""
+
+
+async def test_a_plugin_adds_a_source_by_its_scheme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plugin_locker.py").write_text(PLUGGED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    point = EntryPoint("locker", "plugin_locker:capability", "tause_mcp.secret_sources")
+    async with house(tmp_path / "h", plugins=[point], TAUSE_SECRETS_URL="locker://x") as opened:
+        listed = await opened.call("secrets_list")
+        assert listed["items"] == [{"name": "plugged", "version": "1"}]
+        with pytest.raises(Unconfigured):
+            await opened.call("secrets_put", {"name": "a", "value": "v"})
+        operation = opened.platform.catalog.tools["secrets_list"]
+        bound = opened.platform.binding(opened.caller(), operation)
+        assert await bound.service(Secrets).resolve("secret://a") == "default a"
 
 
 async def test_no_log_line_shows_a_value(

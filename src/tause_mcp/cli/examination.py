@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tause_mcp.errors import Misconfigured, TauseError
 from tause_mcp.migrations import database_url
-from tause_mcp.platform import open_platform
+from tause_mcp.platform import Platform, open_platform
 from tause_mcp.settings import Settings
 from tause_mcp.urls import redacted
 
@@ -91,11 +91,24 @@ async def _platform(settings: Settings) -> list[Finding]:
                 ),
                 Finding("storage", True, redacted(settings.storage_url) or "objects/ in the home"),
             ]
+            found.append(await _encryption(platform))
             tools = len(platform.catalog.tools)
             found.append(Finding("catalogue", True, f"{tools} tools"))
             return found + [Finding("plugin", False, p) for p in platform.catalog.problems]
     except (Misconfigured, TauseError) as error:
         return [Finding("platform", False, str(error))]
+
+
+async def _encryption(platform: Platform) -> Finding:
+    """Whether the first master key wraps everything."""
+    from tause_mcp.encryption.rotation import standing
+
+    now = await standing(platform.database, platform.keys.masters)
+    where = "in TAUSE_ENCRYPTION_KEY" if platform.settings.encryption_key else "in the home"
+    if now.waiting:
+        advice = f"{now.waiting} keys wait for the new master key: tause-mcp encryption rotate"
+        return Finding("encryption", False, advice)
+    return Finding("encryption", True, f"master key {now.first} {where}: back it up apart")
 
 
 def _doors(settings: Settings) -> Finding:

@@ -5,7 +5,7 @@ no transaction of its own: one statement binds the tenant and then reads (`alone
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any, TypeVar
@@ -115,26 +115,63 @@ def alone(compiled: Compiled) -> str:
 class _PostgresTransaction:
     """Statements on one connection; the driver caches their plans by text."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "asking")
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self.asking = False
+        """Whether what is awaited now is a statement of this transaction."""
 
     async def all(self, statement: Statement, /, **values: Any) -> list[Row]:
-        compiled = statement.on("postgresql")
-        rows = await self._connection.fetch(compiled.sql, *compiled.given(values))
+        rows = await self._asked(self._connection.fetch, statement, values)
         return [tuple(row) for row in rows]
 
     async def first(self, statement: Statement, /, **values: Any) -> Row | None:
-        compiled = statement.on("postgresql")
-        row = await self._connection.fetchrow(compiled.sql, *compiled.given(values))
+        row = await self._asked(self._connection.fetchrow, statement, values)
         return None if row is None else tuple(row)
 
     async def run(self, statement: Statement, /, **values: Any) -> int:
-        compiled = statement.on("postgresql")
-        status = await self._connection.execute(compiled.sql, *compiled.given(values))
+        status = await self._asked(self._connection.execute, statement, values)
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
+
+    async def _asked(
+        self, ask: Callable[..., Awaitable[Any]], statement: Statement, values: dict[str, Any]
+    ) -> Any:
+        compiled = statement.on("postgresql")
+        self.asking = True
+        try:
+            return await ask(compiled.sql, *compiled.given(values))
+        finally:
+            self.asking = False
+
+
+class _Driven(Awaitable[T]):
+    """Work that may await nothing but its own statements, as on SQLite: else locks are held for
+    as long as something else takes, and a connection with them."""
+
+    __slots__ = ("_tx", "_work")
+
+    def __init__(self, work: Work[T], tx: _PostgresTransaction) -> None:
+        self._work = work(tx)
+        self._tx = tx
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        steps = self._work.__await__()
+        step: Callable[[], Any] = partial(next, steps)
+        while True:
+            try:
+                waited = step()
+            except StopIteration as done:
+                value: T = done.value
+                return value
+            if not self._tx.asking:
+                steps.close()
+                raise RuntimeError("a transaction may await nothing but its own statements")
+            try:
+                step = partial(steps.send, (yield waited))
+            except BaseException as error:
+                step = partial(steps.throw, error)
 
 
 class PostgresDatabase:
@@ -200,7 +237,7 @@ class PostgresDatabase:
         connection = await self._pool.take()
         try:
             await connection.execute(begin)
-            result = await work(_PostgresTransaction(connection))
+            result = await _Driven(work, _PostgresTransaction(connection))
         except BaseException:
             await self._roll_back(connection)
             raise

@@ -199,6 +199,7 @@ async def database_drop_collection(collections: Collections, name: Name) -> Drop
 @tool(
     "Insert a document",
     scope="database:write",
+    secret_input=True,
     hints=CREATE,
     part="collection",
     flagship=True,
@@ -277,6 +278,7 @@ def _position(sealed: Any) -> Any:
 @tool(
     "Change a document",
     scope="database:write",
+    secret_input=True,
     hints=REPLACE,
     part="collection",
     flagship=True,

@@ -115,7 +115,7 @@ async def dataframes_put(
         frame = await frames.put(name, "csv", _text(csv), "csv")
     else:
         frame = await frames.put(name, "records", _json(records), "records")
-    brief: FrameBrief = frame.brief()  # type: ignore[assignment]  # the same members
+    brief: FrameBrief = frame.told()  # type: ignore[assignment]  # the same members
     return brief
 
 
@@ -142,7 +142,7 @@ async def dataframes_describe(frames: Frames, name: Name) -> FrameInfo:
 
     Use it before writing a query.
     """
-    told: FrameInfo = (await frames.get(name)).told()  # type: ignore[assignment]  # the same members
+    told: FrameInfo = await frames.describe(name)  # type: ignore[assignment]  # the same members
     return told
 
 
@@ -182,7 +182,7 @@ async def dataframes_list(
     """
     after = pages.position(cursor) or ""
     found = await frames.list(after, limit + 1)
-    items = [frame.brief() for frame in found]
+    items = [frame.told() for frame in found]
     page: FramePage = pages.page(items, limit, lambda one: one["name"])  # type: ignore[assignment]  # a Page of these
     allow = caller.scopes.allow
     page["items"] = [one for one in page["items"] if allow("dataframes:read", one["name"])]

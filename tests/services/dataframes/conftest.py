@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.support.ciphers import ciphers
 from tests.support.objects import World, opened_world
 
 from tause_mcp.database import TenantDatabase
@@ -24,7 +25,8 @@ class Shop:
 
     def frames(self, tenant: str = "acme", **options: Any) -> Frames:
         database = TenantDatabase(self.world.database, TenantId(tenant))
-        return Frames(database, self.world.storage(tenant, **options), self.engine)
+        storage = self.world.storage(tenant, **options)
+        return Frames(database, storage, self.engine, lambda: ciphers().cipher(TenantId(tenant)))
 
     async def rows(self, sql: str, tenant: str = "acme") -> list[dict[str, Any]]:
         answer = await self.frames(tenant).query(sql, lambda name: True)

@@ -4,6 +4,8 @@ import asyncio
 import io
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import anyio
 import polars as pl
 import pytest
+from tests.support.ciphers import ciphers
 from tests.support.objects import opened_world
 
 from tause_mcp.database import TenantDatabase
@@ -71,7 +74,12 @@ async def test_a_frame_is_made_and_asked_in_processes_of_their_own(
     engine: Engine, tmp_path: Path
 ) -> None:
     async with opened_world(tmp_path / "w") as world:
-        frames = Frames(TenantDatabase(world.database, ACME), world.storage(), engine)
+        frames = Frames(
+            TenantDatabase(world.database, ACME),
+            world.storage(),
+            engine,
+            lambda: ciphers().cipher(ACME),
+        )
         await frames.put("s", "csv", b"a,b\n1,x\n2,y\n", "csv")
         answer = await frames.query("SELECT SUM(a) AS n FROM s", lambda name: True)
     assert answer["rows"] == [{"n": 3}]
@@ -267,3 +275,49 @@ async def test_what_polars_says_is_one_short_line(engine: Engine) -> None:
     with pytest.raises(Invalid) as told:
         await engine.run(ACME, ask("SELECT nope FROM s"), [SMALL])
     assert str(told.value) == 'unable to find column "nope"'
+
+
+SERVER = """
+import asyncio, sys
+from tause_mcp.services.dataframes import Engine
+
+async def main():
+    engine = Engine()
+    body = sys.stdin.buffer.read()
+    sql = "SELECT SUM(x.a * y.a) AS n FROM s AS x CROSS JOIN s AS y"
+    job = {"task": "ask", "frames": ["s"], "sql": sql, "most_rows": 1, "most_bytes": 100}
+    running = asyncio.create_task(engine.run("acme", job, [body]))
+    while "acme" not in engine._running:
+        await asyncio.sleep(0.01)
+    print(engine._running["acme"].pid, flush=True)
+    await running
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_server_leaves_no_process_behind() -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert server.stdin is not None and server.stdout is not None
+    server.stdin.write(LARGE)
+    server.stdin.close()
+    worker = int(server.stdout.readline())
+    server.kill()
+    server.wait()
+    server.stdout.close()
+    with anyio.fail_after(5):
+        while _lives(worker):
+            await anyio.sleep(0.05)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return told.rpartition(")")[2].split()[0] != "Z"

@@ -21,7 +21,8 @@ def lacking() -> str | None:
 def _frames(binding: Binding) -> Frames:
     if (text := lacking()) is not None:
         raise Unconfigured(text)
-    return Frames(binding.database, binding.service(Storage), binding.backend("dataframes"))
+    storage, engine = binding.service(Storage), binding.backend("dataframes")
+    return Frames(binding.database, storage, engine, binding.cipher)
 
 
 async def _left(platform: Any, tenant: TenantId) -> None:

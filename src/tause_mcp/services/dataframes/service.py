@@ -1,11 +1,12 @@
 """Frames: tables of one tenant, each a Parquet object of its storage, asked in SQL."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from tause_mcp.capability import Cipher
 from tause_mcp.database import TenantDatabase, Transaction
 from tause_mcp.errors import Invalid, NotFound, TooLarge
 from tause_mcp.services.dataframes import tables
@@ -46,48 +47,54 @@ class Frame:
 
     name: str
     rows: int
-    columns: list[dict[str, Any]]
-    """`{name, type, nulls, min?, max?}` of each."""
+    width: int
+    """How many columns it has."""
     size: int
     memory: int
     updated_at: int
 
-    @classmethod
-    def of(cls, row: tuple[Any, ...]) -> "Frame":
-        """From a row of the table."""
-        name, rows, columns, *rest = row
-        return cls(name, rows, orjson.loads(columns), *rest)
-
-    def brief(self) -> dict[str, Any]:
-        """Without what is told of each column."""
-        told = {"name": self.name, "rows": self.rows, "columns": len(self.columns)}
-        return {**told, "size": self.size, "updated_at": iso(self.updated_at)}
-
     def told(self) -> dict[str, Any]:
-        """With everything."""
-        return {**self.brief(), "columns": self.columns}
+        """As callers see it."""
+        told = {"name": self.name, "rows": self.rows, "columns": self.width}
+        return {**told, "size": self.size, "updated_at": iso(self.updated_at)}
 
 
 class Frames:
     """The frames of the tenant that `database` and `storage` are bound to."""
 
-    def __init__(self, database: TenantDatabase, storage: Storage, engine: Engine) -> None:
+    def __init__(
+        self,
+        database: TenantDatabase,
+        storage: Storage,
+        engine: Engine,
+        cipher: Callable[[], Awaitable[Cipher]],
+    ) -> None:
         self._database = database
+        self._cipher = cipher
         self._objects = storage
         self._own = storage.reserved()
         self._engine = engine
 
     async def get(self, name: str) -> Frame:
-        """What is told of a frame; `NotFound` when there is none."""
+        """A frame; `NotFound` when there is none."""
+        return Frame(*(await self._row(name))[:6])
+
+    async def describe(self, name: str) -> dict[str, Any]:
+        """What is told of a frame and of each column: `{name, type, nulls, min?, max?}`."""
+        row = await self._row(name)
+        columns = (await self._cipher()).open(_place(name), bytes(row[6]))
+        return {**Frame(*row[:6]).told(), "columns": orjson.loads(columns)}
+
+    async def _row(self, name: str) -> tuple[Any, ...]:
         row = await self._database.first(tables.GET, name=name)
         if row is None:
             raise absent("name")
-        return Frame.of(row)
+        return row
 
     async def list(self, after: str = "", limit: int = 50) -> list[Frame]:
         """Up to `limit` frames whose name sorts behind `after`."""
         rows = await self._database.read(lambda tx: tx.all(tables.LIST, after=after, count=limit))
-        return [Frame.of(row) for row in rows]
+        return [Frame(*row) for row in rows]
 
     async def put(self, name: str, kind: str, body: bytes, field: str) -> Frame:
         """Make, or replace, a frame of `body`: `records` (a JSON list of objects) or `csv`.
@@ -112,7 +119,9 @@ class Frames:
             told, packed = await self._engine.run(self._database.tenant, job, [body])
         except Invalid as wrong:
             raise Invalid(f"{field}: {wrong}", field=field) from None
-        frame = Frame(name, told["rows"], told["columns"], len(packed), told["memory"], now())
+        columns = told["columns"]
+        frame = Frame(name, told["rows"], len(columns), len(packed), told["memory"], now())
+        sealed = (await self._cipher()).seal(_place(name), orjson.dumps(columns))
         key = _key(name)
         kept = await self._own.stage(key, packed)
 
@@ -121,7 +130,8 @@ class Frames:
                 tables.PUT,
                 name=name,
                 height=frame.rows,
-                columns=orjson.dumps(frame.columns).decode(),
+                width=frame.width,
+                columns=sealed,
                 size=frame.size,
                 memory=frame.memory,
                 updated_at=frame.updated_at,
@@ -173,7 +183,7 @@ class Frames:
             row = await self._database.first(tables.GET, name=name) if allowed(name) else None
             if row is not None:
                 found.append(name)
-                memory += Frame.of(row).memory
+                memory += Frame(*row[:6]).memory
             elif name not in made:
                 raise absent("sql")
         if memory > MOST_TOGETHER:
@@ -190,6 +200,10 @@ class Frames:
 def absent(field: str) -> NotFound:
     """One text for what is unknown, foreign or out of scope."""
     return NotFound("no such frame: dataframes_list shows what there is", field=field)
+
+
+def _place(name: str) -> str:
+    return f"dataframes/{name}"
 
 
 def _key(name: str) -> str:

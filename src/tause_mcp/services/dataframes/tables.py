@@ -1,4 +1,7 @@
-"""What is told of each frame; its rows are an object of the tenant's storage."""
+"""What is told of each frame; its rows are an object of the tenant's storage.
+
+`columns` is sealed: it holds the least and the greatest values.
+"""
 
 import sqlalchemy as sa
 
@@ -12,7 +15,8 @@ dataframes = sa.Table(
     sa.Column("tenant_id", sa.Text, primary_key=True),
     sa.Column("name", NAME_TEXT, primary_key=True),
     sa.Column("height", sa.BigInteger, nullable=False),
-    sa.Column("columns", sa.Text, nullable=False),
+    sa.Column("width", sa.Integer, nullable=False),
+    sa.Column("columns", sa.LargeBinary, nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("memory", sa.BigInteger, nullable=False),
     sa.Column("updated_at", sa.BigInteger, nullable=False),
@@ -20,9 +24,9 @@ dataframes = sa.Table(
 
 _d = dataframes.c
 _NAME = sa.bindparam("name", type_=NAME_TEXT)
-_TOLD = (_d.name, _d.height, _d.columns, _d.size, _d.memory, _d.updated_at)
+_TOLD = (_d.name, _d.height, _d.width, _d.size, _d.memory, _d.updated_at)
 
-GET = Statement(sa.select(*_TOLD).where(_d.tenant_id == TENANT, _d.name == _NAME))
+GET = Statement(sa.select(*_TOLD, _d["columns"]).where(_d.tenant_id == TENANT, _d.name == _NAME))
 LIST = Statement(
     sa.select(*_TOLD)
     .where(_d.tenant_id == TENANT, _d.name > sa.bindparam("after", type_=NAME_TEXT))
@@ -30,6 +34,8 @@ LIST = Statement(
     .limit(sa.bindparam("count", type_=sa.Integer))
 )
 PUT = upsert(
-    dataframes, ("tenant_id", "name"), ("height", "columns", "size", "memory", "updated_at")
+    dataframes,
+    ("tenant_id", "name"),
+    ("height", "width", "columns", "size", "memory", "updated_at"),
 )
 REMOVE = Statement(sa.delete(dataframes).where(_d.tenant_id == TENANT, _d.name == _NAME))

@@ -20,7 +20,6 @@ from uuid import uuid4
 
 from tause_mcp.capability import Cipher
 from tause_mcp.database import TenantDatabase, Transaction
-from tause_mcp.encryption.segments import Segments
 from tause_mcp.errors import TauseError, TooLarge, Unavailable
 from tause_mcp.services.storage import tables
 from tause_mcp.services.storage.backends import Body, ObjectStore
@@ -93,6 +92,8 @@ class Blobs:
             return _once(b"")
         if kept.enc is None:
             return self._store.read(kept.blob, start, end)
+        from tause_mcp.encryption.segments import Segments  # cryptography: not at start
+
         blob = kept.blob
         segments = Segments((await self._cipher()).open(place, kept.enc), place)
         return segments.opening(
@@ -144,6 +145,8 @@ class Blobs:
         return Kept(kept.size, kept.sha256, blob, enc=enc)
 
     async def _write(self, body: Body, limit: int, kind: str, name: str) -> Kept:
+        from tause_mcp.encryption.segments import Segments
+
         cipher, key = await self._cipher(), os.urandom(32)
         segments = Segments(key, kind)
         blob = await self._plan()
