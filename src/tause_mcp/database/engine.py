@@ -100,6 +100,11 @@ class TenantDatabase:
     def tenant(self) -> TenantId:
         return self._tenant
 
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`: for what one of them does in fewer round trips."""
+        return self._database.dialect
+
     async def first(self, statement: Statement, /, **values: Any) -> Row | None:
         tenant = self._tenant
         return await self._database.first(tenant, statement, tenant=tenant, **values)

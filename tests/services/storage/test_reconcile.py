@@ -21,7 +21,7 @@ from tests.support.s3_proxy import Fault
 
 from tause_mcp.database import TENANT, Statement, TenantDatabase
 from tause_mcp.errors import NotFound, Unavailable
-from tause_mcp.services.storage import Reconciler, Report
+from tause_mcp.services.storage import Reconciler, Report, sweep
 from tause_mcp.services.storage.blobs import LEASE, folder_of
 from tause_mcp.services.storage.tables import objects, storage_usage
 from tause_mcp.tenancy import TenantId
@@ -226,6 +226,30 @@ async def test_one_tenants_drift_is_not_anothers(world: World) -> None:
     assert len(await world.swept()) == 1
     assert await (await world.storage("beta").open("k")).whole() == BIG
     assert (await world.storage("acme").usage()).bytes == 0
+
+
+async def test_the_sweep_compares_by_itself_and_soon_again_after_a_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "EVERY", 0.01)
+    monkeypatch.setattr(sweep, "FIRST", 0.02)
+    await world.storage().put("a", BIG)
+    await rows_of(world).write(lambda tx: tx.run(WRONG))
+    failed = []
+
+    async def down(before: float, *, abort: bool) -> int:
+        if len(failed) < 2:
+            failed.append(1)
+            raise Unavailable("the object store does not answer")
+        return 0
+
+    monkeypatch.setattr(world.store, "unfinished", down)
+    async with anyio.create_task_group() as group:
+        group.start_soon(world.sweep.run)
+        with anyio.fail_after(10):
+            while len(failed) < 2 or (await world.storage().usage()).objects != 1:
+                await anyio.sleep(0.02)
+        group.cancel_scope.cancel()
 
 
 # --- the bucket -------------------------------------------------------------------------------

@@ -147,8 +147,7 @@ class Finder:
         ways = [Access(field, groups) for field, groups in drives.items()]
         if len(ways) == 1 and ways[0].pinned and not orders:
             return ways[0], True
-        sized = [(await way.size(self._tx, self._definition.name, MOST + 1), way) for way in ways]
-        size, best = min(sized, key=lambda pair: pair[0], default=(MOST + 1, Access()))
+        size, best = await self._narrowest(ways)
         if best.pinned and not orders:
             return best, True
         if size <= MOST:
@@ -156,6 +155,15 @@ class Finder:
         if ordered is not None:
             return ordered, True
         return (best, False) if orders and ways else (Access(), not orders)
+
+    async def _narrowest(self, ways: Sequence[Access]) -> tuple[int, Access]:
+        """The way that finds least, and how much; counting a way ends where it is not the one."""
+        size, best = MOST + 1, Access()
+        for way in sorted(ways, key=lambda one: not one.pinned):
+            found = await way.size(self._tx, self._definition.name, size)
+            if found < size or best.field is None:
+                size, best = found, way
+        return size, best
 
     async def _walk(
         self,

@@ -258,7 +258,6 @@ class Migrations:
 
 async def _locked(tx: Transaction, name: str) -> Definition:
     """The definition, with no writer of its documents beside this transaction."""
-    await tx.run(tables.CHARGE, more=0, most=1 << 62)  # the order in which writers lock
     row = await tx.first(tables.LOCK, collection=name)
     if row is None:
         raise no_collection()

@@ -47,7 +47,12 @@ def generated(module: ModuleType) -> list[Generated]:
         and value.__module__ == module.__name__
     ]
     schemas = {model: model.model_json_schema() for model in models}
-    parts = {name for schema in schemas.values() for name in schema.get("$defs", {})}
+    parts = {
+        name
+        for model, schema in schemas.items()
+        for name in schema.get("$defs", {})
+        if name != model.__name__
+    }
     told = [
         _of(model.__name__, schema)
         for model, schema in schemas.items()

@@ -108,7 +108,7 @@ class Collections:
         async def work(tx: Transaction) -> int:
             if await tx.first(tables.LOCK, collection=name) is None:
                 raise no_collection("name")
-            writer = Writer(tx, None, None)
+            writer = Writer(tx, self.database.dialect)
             await writer.count(0)
             for row in await tx.all(tables.DEFINITIONS):
                 other = Definition.of(row)
@@ -156,7 +156,7 @@ class Collections:
             fresh = Document(document_id or fresh_id(), 1, whole, moment, moment)
             laid = stored(definition, fresh, "document", cipher)
             await self.database.write(
-                lambda tx: Writer(tx, cipher, self.limit()).insert(
+                lambda tx: Writer(tx, self.database.dialect, cipher, self.limit()).insert(
                     definition, fresh, laid, "document"
                 )
             )
@@ -184,7 +184,7 @@ class Collections:
         async def attempt(_: Definition, cipher: Cipher | None) -> Document:
             async def work(tx: Transaction) -> Document:
                 held = await REMEMBERED.held(tx, self.database.tenant, collection)
-                writer = Writer(tx, cipher, None)
+                writer = Writer(tx, self.database.dialect, cipher)
                 return await writer.update(held, document_id, changes, version, "changes")
 
             return await self.database.write(work)
@@ -203,7 +203,7 @@ class Collections:
 
         async def work(tx: Transaction) -> bool:
             held = await REMEMBERED.held(tx, self.database.tenant, collection)
-            return await Writer(tx, None, None).delete(held, document_id, version)
+            return await Writer(tx, self.database.dialect).delete(held, document_id, version)
 
         removed = await self.database.write(work)
         if removed:
@@ -281,7 +281,7 @@ class Collections:
             cipher = await self.cipher() if seals else None
 
             async def work(tx: Transaction) -> list[dict[str, Any]]:
-                return await Batch(tx, self.database.tenant, cipher, self.limit()).run(operations)
+                return await Batch(tx, self.database, cipher, self.limit()).run(operations)
 
             return await self.database.write(work)
 

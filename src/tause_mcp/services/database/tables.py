@@ -185,6 +185,36 @@ def _insert(dialect: str) -> Any:
 
 
 INSERT = Statement(_insert)
+INSERT_AT_ONCE = Statement(
+    sa.text(
+        """
+WITH held AS (
+  SELECT 1 AS one FROM collections
+  WHERE tenant_id = CAST(:tenant AS text) AND name = CAST(:collection AS text)
+    AND stamp = CAST(:stamp AS text) FOR SHARE
+), charged AS (
+  UPDATE document_usage AS used SET rows = used.rows + 1 FROM held
+  WHERE used.tenant_id = CAST(:tenant AS text) AND used.rows < CAST(:most AS bigint)
+  RETURNING 1 AS one
+), added AS (
+  INSERT INTO documents (tenant_id, collection, id, version, data, sealed, created_at, updated_at)
+  SELECT CAST(:tenant AS text), CAST(:collection AS text), CAST(:id AS text), 1,
+    CAST(:data AS text), CAST(:sealed AS bytea), CAST(:now AS bigint), CAST(:now AS bigint)
+  FROM charged ON CONFLICT DO NOTHING RETURNING 1 AS one
+), indexed AS (
+  INSERT INTO document_index
+    (tenant_id, collection, id, field, rank, number, text, unique_key)
+  SELECT CAST(:tenant AS text), CAST(:collection AS text), CAST(:id AS text), entry.*
+  FROM added, unnest(CAST(:fields AS text[]), CAST(:ranks AS smallint[]),
+    CAST(:numbers AS double precision[]), CAST(:texts AS text[]), CAST(:uniques AS text[])) AS entry
+  ON CONFLICT DO NOTHING RETURNING 1 AS one
+)
+SELECT (SELECT count(*) FROM charged), (SELECT count(*) FROM added), (SELECT count(*) FROM indexed)
+"""
+    )
+)
+"""PostgreSQL: hold the definition, count the row, add it and its index, in one round trip. How many
+were counted, added and indexed: what is missing says why."""
 REPLACE = Statement(
     sa.update(documents)
     .where(*THERE)

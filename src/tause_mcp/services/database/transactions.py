@@ -7,14 +7,13 @@ from typing import Any, Literal, Required
 from typing_extensions import TypedDict
 
 from tause_mcp.capability import Cipher
-from tause_mcp.database import Transaction
+from tause_mcp.database import TenantDatabase, Transaction
 from tause_mcp.errors import Invalid, TauseError
 from tause_mcp.services.database.definition import REMEMBERED, Definition
 from tause_mcp.services.database.documents import Document, stored
 from tause_mcp.services.database.names import check_id, check_name, fresh_id
 from tause_mcp.services.database.values import encoded
 from tause_mcp.services.database.writing import Writer
-from tause_mcp.tenancy import TenantId
 from tause_mcp.times import now
 
 MAX_OPERATIONS = 100
@@ -65,7 +64,7 @@ class Batch:
     """The operations of one call, within one transaction."""
 
     tx: Transaction
-    tenant: TenantId
+    database: TenantDatabase
     cipher: Cipher | None
     most: int | None
     definitions: dict[str, Definition] = field(default_factory=dict)
@@ -76,11 +75,11 @@ class Batch:
         Raises:
             TauseError: naming the operation; then none has happened.
         """
-        writer = Writer(self.tx, self.cipher, self.most)
+        writer = Writer(self.tx, self.database.dialect, self.cipher, self.most)
         for name in sorted({one["collection"] for one in operations}):
             place = next(n for n, one in enumerate(operations) if one["collection"] == name)
             with _at(f"operations.{place}"):
-                self.definitions[name] = await REMEMBERED.held(self.tx, self.tenant, name)
+                self.definitions[name] = await REMEMBERED.held(self.tx, self.database.tenant, name)
         if any(one["op"] != "update" for one in operations):
             await writer.count(0)  # before any document, so that two transactions do not cross
         told = []

@@ -22,10 +22,16 @@ class Stale(Exception):
 
 
 class Writer:
-    """Changes in one transaction. `most` is the tenant's limit of rows."""
+    """Changes in one transaction. `most` is the tenant's limit of rows; `dialect` the database's.
 
-    def __init__(self, tx: Transaction, cipher: Cipher | None, most: int | None) -> None:
+    All lock in one order: the collection, the count of rows, documents.
+    """
+
+    def __init__(
+        self, tx: Transaction, dialect: str, cipher: Cipher | None = None, most: int | None = None
+    ) -> None:
         self._tx = tx
+        self._add = self._add_in_steps if dialect == "sqlite" else self._add_at_once
         self._cipher = cipher
         self._most = UNLIMITED if most is None else most
 
@@ -39,21 +45,8 @@ class Writer:
         Raises:
             Conflict, Invalid, QuotaExceeded, Stale.
         """
-        name = definition.name
-        await self.count(1)
-        added = await self._tx.run(
-            tables.INSERT,
-            collection=name,
-            stamp=definition.stamp,
-            id=fresh.id,
-            data=laid.text,
-            sealed=laid.sealed,
-            now=fresh.created_at,
-        )
-        if not added:
-            await self._not_added(definition)
-        await self._index(definition, fresh.id, laid.entries, argument)
-        await self._refer(name, fresh.id, laid, argument)
+        await self._add(definition, fresh, laid, argument)
+        await self._refer(definition.name, fresh.id, laid, argument)
 
     async def update(
         self,
@@ -108,8 +101,10 @@ class Writer:
     async def count(self, more: int) -> None:
         """Count rows against the limit, and hold the tenant's other counters back."""
         most = UNLIMITED if more <= 0 else self._most
-        if await self._tx.run(tables.CHARGE, more=more, most=most):
-            return
+        if not await self._tx.run(tables.CHARGE, more=more, most=most):
+            await self._full()
+
+    async def _full(self) -> None:
         used = await self._tx.first(tables.USAGE)
         if used is None:
             raise no_collection()
@@ -148,12 +143,64 @@ class Writer:
             await self._tx.run(tables.UNREFER, collection=name, id=fresh.id)
             await self._refer(name, fresh.id, laid, argument)
 
-    async def _not_added(self, definition: Definition) -> None:
+    async def _add_in_steps(
+        self, definition: Definition, fresh: Document, laid: Stored, argument: str
+    ) -> None:
+        """On SQLite, where a statement costs little and the transaction holds the write lock."""
+        await self.count(1)
+        added = await self._tx.run(
+            tables.INSERT,
+            collection=definition.name,
+            stamp=definition.stamp,
+            id=fresh.id,
+            data=laid.text,
+            sealed=laid.sealed,
+            now=fresh.created_at,
+        )
+        if not added:
+            await self._not_added(definition)
+        await self._index(definition, fresh.id, laid.entries, argument)
+
+    async def _add_at_once(
+        self, definition: Definition, fresh: Document, laid: Stored, argument: str
+    ) -> None:
+        """On PostgreSQL, where it is round trips that cost."""
+        entries = laid.entries
+        row = await self._tx.first(
+            tables.INSERT_AT_ONCE,
+            collection=definition.name,
+            stamp=definition.stamp,
+            most=self._most,
+            id=fresh.id,
+            data=laid.text,
+            sealed=laid.sealed,
+            now=fresh.created_at,
+            fields=[entry.field for entry in entries],
+            ranks=[entry.key.rank for entry in entries],
+            numbers=[entry.key.number for entry in entries],
+            texts=[entry.key.text for entry in entries],
+            uniques=[entry.unique for entry in entries],
+        )
+        assert row is not None
+        counted, added, indexed = row
+        if not counted:
+            await self._still(definition)
+            await self._full()
+        if not added:
+            await self._not_added(definition)
+        if indexed < len(entries):
+            raise await self._twice(definition.name, fresh.id, entries, argument)
+
+    async def _still(self, definition: Definition) -> None:
+        """Raise unless the collection is as it was read."""
         row = await self._tx.first(tables.STAMP, collection=definition.name)
         if row is None:
             raise no_collection()
         if row[0] != definition.stamp:
             raise Stale
+
+    async def _not_added(self, definition: Definition) -> None:
+        await self._still(definition)
         raise Conflict("a document with this id exists: update it, or leave id out", field="id")
 
     async def _index(

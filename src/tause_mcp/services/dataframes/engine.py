@@ -14,9 +14,11 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tause_mcp import log
 from tause_mcp.errors import (
     DeadlineExceeded,
     Invalid,
@@ -37,6 +39,7 @@ WAITING = 16
 """Jobs of one tenant that may wait for their turn."""
 IDLE = 30.0
 """Seconds that a started process waits for a job."""
+_log = log.get("dataframes")
 _WORKER = Path(__file__).with_name("worker.py")
 _FRAME = struct.Struct(">QQ")
 _MOST = 1 << 28
@@ -46,6 +49,12 @@ def _environment() -> dict[str, str]:
     """Nothing of ours but where shared libraries are."""
     kept = {"LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", "")}
     return {"POLARS_MAX_THREADS": "2", **{name: value for name, value in kept.items() if value}}
+
+
+def _libraries() -> str:
+    """The folder that polars is installed in."""
+    found = find_spec("polars")
+    return str(Path(found.origin).parents[1]) if found and found.origin else ""
 
 
 class Engine:
@@ -131,6 +140,7 @@ class Engine:
 
     def _died(self, code: int) -> TauseError:
         """Why the process ended without an answer."""
+        _log.warning("worker_ended", code=code)
         if code == -signal.SIGXCPU:
             return self._late()
         if code in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
@@ -164,7 +174,7 @@ class Engine:
                 await process.stdout.readexactly(1)
         except BaseException as failed:
             if isinstance(failed, EOFError):
-                await _ended(process)
+                _log.error("worker_not_started", code=await _ended(process))
             await self._kill(process)
             if isinstance(failed, EOFError | TimeoutError):
                 told = "the process that works on frames does not start: try again"
@@ -173,7 +183,8 @@ class Engine:
         return process
 
     async def _open(self) -> Process:
-        arguments = ("-I", str(_WORKER), str(self._memory), str(self._seconds))
+        bounds = (str(self._memory), str(self._seconds))
+        arguments = ("-I", str(_WORKER), *bounds, _libraries())
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,

@@ -23,7 +23,10 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-import polars as pl
+if __name__ == "__main__":
+    sys.path.append(sys.argv[3])  # where the server found polars: isolated mode may not look there
+
+import polars as pl  # only now can it be found
 
 BATCH = 20_000
 """CSV rows converted at once: text takes several times the room of a column."""

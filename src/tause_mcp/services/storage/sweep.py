@@ -38,14 +38,15 @@ class Sweep:
 
     async def run(self) -> None:
         """Sweep now and then, until cancelled."""
-        looked = time.monotonic() - RECONCILE + FIRST
+        due = time.monotonic() + FIRST
         while True:
             try:
                 await self.expire()
                 await self.empty()
-                if time.monotonic() - looked >= RECONCILE:
-                    looked = time.monotonic()
+                if time.monotonic() >= due:
+                    due = time.monotonic() + FIRST  # should it fail
                     await self.reconcile(hold=HOLD)
+                    due = time.monotonic() + RECONCILE
             except TauseError as failed:
                 _log.warning("sweep put off", error=type(failed).__name__)
             await anyio.sleep(EVERY)
