@@ -33,6 +33,7 @@ from tause_mcp.services.storage import Storage
 from tause_mcp.services.tenants import Connections, TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
 from tause_mcp.shared import SharedState, open_shared_state
+from tause_mcp.supervision import beside
 from tause_mcp.telemetry.counts import Counts
 from tause_mcp.telemetry.traces import wanted
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
@@ -283,7 +284,9 @@ async def open_platform(
             _ = platform.verifier  # a weak secret or a wrong issuer refuses to start
         await platform.directory.ensure_root()
         stack.push_async_callback(platform.usage.flush)
-        await stack.enter_async_context(_background(platform))
+        works: list[Callable[[Platform], Awaitable[None]]] = [_flush_usage, _renew_streams]
+        works += [c.background for c in catalog.capabilities if c.background]
+        await stack.enter_async_context(beside(platform, works))
         yield platform
 
 
@@ -363,29 +366,8 @@ def _backend(capability: Capability, settings: Settings, catalog: Catalog) -> An
     return urls.choose(url, known, capability.name, setting if setting in names() else "")(url)
 
 
-@asynccontextmanager
-async def _background(platform: Platform) -> AsyncIterator[None]:
-    """Supervised work beside the calls: usage, and what capabilities declare."""
-    works: list[Callable[[Any], Awaitable[None]]] = [_flush_usage]
-    works += [c.background for c in platform.catalog.capabilities if c.background]
-    tasks = [asyncio.create_task(_supervised(work, platform)) for work in works]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _supervised(work: Callable[[Any], Awaitable[None]], platform: Platform) -> None:
-    """Run it again a moment after it fails; its failure never ends the server."""
-    while True:
-        try:
-            await work(platform)
-            return
-        except Exception:  # whatever it was: log it, wait, go on
-            _log.exception("background_failed", work=getattr(work, "__qualname__", "?"))
-            await asyncio.sleep(5)
+async def _renew_streams(platform: Platform) -> None:
+    await platform.shared[Connections].run()
 
 
 async def _flush_usage(platform: Platform) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from tests.support.forked import Forked, Zygote, forking
-from tests.support.tenants import rows_of
+from tests.support.tenants import rows_at
 
 from tause_mcp.testing.walk_wire import Speaker
 
@@ -22,9 +22,7 @@ async def called(forked: Forked, count: int) -> None:
 
 
 def stored(home: Path) -> int:
-    found = rows_of(
-        home / "tause.db", "SELECT coalesce(sum(calls), 0) FROM usage WHERE capability='access'"
-    )
+    found = rows_at(home, "SELECT coalesce(sum(calls), 0) FROM usage WHERE capability='access'")
     return int(found[0][0])
 
 

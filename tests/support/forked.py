@@ -107,7 +107,7 @@ def ready(url: str) -> bool:
 def zygote() -> Iterator[Zygote]:
     """A process to fork from; started once, it saves each of its forks the imports."""
     with subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("zygote.py"))],
+        [sys.executable, "-P", str(Path(__file__).with_name("zygote.py"))],
         env=plain(Path("/nowhere")),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -171,6 +171,11 @@ def rows_of(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     return found
 
 
+def rows_at(home: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """The same of the house of a home."""
+    return rows_of(home if backends.on_servers() else home / "tause.db", sql, *values)
+
+
 def at_once(code: str, *arguments: object, count: int) -> list[str]:
     """Run `code` in as many Python processes at once; what each printed. None may fail.
 

@@ -1,8 +1,9 @@
 """What every request by a signed link shares: its link, and the walk through the pipeline."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from starlette.requests import Request
@@ -13,11 +14,13 @@ from tause_mcp.operation import Operation, compile_operation
 from tause_mcp.pipeline import Invocation
 from tause_mcp.services.storage import Conditions, Links, Storage, StoredObject, Upload, Uploads
 from tause_mcp.services.storage.blobs import Kept
-from tause_mcp.services.storage.links import Link
+from tause_mcp.services.storage.links import Link, no_such_link
 from tause_mcp.services.storage.objects import Reading
 
 SILENCE = 60.0
 """Seconds that a sender may be silent."""
+RECHECK = 3.0
+"""Seconds for which bytes flow before the link is looked at again: revoked within 5 s, it ends."""
 
 
 async def object_download(
@@ -125,6 +128,8 @@ class Door:
     links: Links
     link: Link
     operations: Operations
+    holds: Callable[[], Awaitable[bool]]
+    """Whether whoever made the link could still make it."""
 
     async def run(self, operation: Operation, **arguments: Any) -> Any:
         """Run an operation as the link's maker, on the link's key."""
@@ -136,8 +141,27 @@ class Door:
         return self.platform.binding(self.link.caller, operation).service(wanted)
 
 
-async def body_of(request: Request) -> AsyncIterator[bytes]:
-    """The request's body as it arrives; a silent sender is given up."""
+async def while_held(door: Door, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces, as long as the link holds.
+
+    Raises:
+        NotFound: as for a link that never was.
+    """
+    looked = monotonic()
+    async for piece in pieces:
+        if monotonic() - looked > RECHECK:
+            if not await door.holds():
+                raise no_such_link()
+            looked = monotonic()
+        yield piece
+
+
+def body_of(door: Door, request: Request) -> AsyncIterator[bytes]:
+    """The request's body as it arrives; a silent sender is given up, and one whose link ended."""
+    return while_held(door, _arriving(request))
+
+
+async def _arriving(request: Request) -> AsyncIterator[bytes]:
     stream = request.stream()
     while True:
         try:

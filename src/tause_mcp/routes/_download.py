@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from tause_mcp.errors import Invalid
-from tause_mcp.routes._doors import Door
+from tause_mcp.routes._doors import Door, while_held
 from tause_mcp.services.storage import StoredObject
 from tause_mcp.services.storage.objects import Reading
 
@@ -33,10 +33,11 @@ async def get(door: Door, request: Request) -> Response:
     headers = _headers(found)
     if reading is None:
         return Response(status_code=304, headers=headers)
-    return _content(request, found, reading, headers, partial=bool(span))
+    return _content(door, request, found, reading, headers, partial=bool(span))
 
 
 def _content(
+    door: Door,
     request: Request,
     found: StoredObject,
     reading: Reading,
@@ -50,7 +51,7 @@ def _content(
     status = 206 if partial else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    return StreamingResponse(reading.chunks, status, headers)
+    return StreamingResponse(while_held(door, reading.chunks), status, headers)
 
 
 async def _span(door: Door, request: Request) -> str:

@@ -108,7 +108,7 @@ async def _received(
     if sent:
         uploads: Uploads = door.service(Uploads, door.operations.finish)
         checksum = _checksum(request.headers.get("upload-checksum"))
-        upload = await uploads.append(upload, upload.received, body_of(request), checksum)
+        upload = await uploads.append(upload, upload.received, body_of(door, request), checksum)
     if upload.complete and not upload.done:
         await _finished(door, link, upload)
     return upload

@@ -32,7 +32,7 @@ async def put(door: Door, request: Request) -> Response:
     storage: Storage = door.service(Storage, door.operations.upload)
     kept = await storage.stage(
         door.link.key,
-        body_of(request),
+        body_of(door, request),
         conditions=Conditions(conditions["if_match"] or None, conditions["if_none_match"] or None),
         size=size,
         max_bytes=door.link.max_bytes,

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -10,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from tause_mcp import log
 from tause_mcp.capability import Route
-from tause_mcp.errors import TauseError
+from tause_mcp.errors import NotFound, TauseError
 from tause_mcp.pipeline import Crash
 from tause_mcp.routes import _download, _tus, _upload
 from tause_mcp.routes._doors import Door, Operations, header_safe
@@ -50,7 +52,8 @@ class SignedObjects:
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
-        await response(scope, receive, send)
+        with suppress(NotFound):  # the link ended while bytes flowed: the connection is cut
+            await response(scope, receive, send)
 
     async def _answered(self, request: Request) -> Response:
         method = method_of(request)
@@ -60,7 +63,8 @@ class SignedObjects:
         answers = _BY_METHOD["upload" if link.upload else link.method]
         if method not in answers:
             return Response(status_code=405, headers={"Allow": ", ".join((*answers, "OPTIONS"))})
-        door = Door(self._platform, self._links, link, self._operations)
+        holds = partial(self._holds, link)
+        door = Door(self._platform, self._links, link, self._operations, holds)
         return await answers[method](door, request)
 
     async def _opened(self, token: str) -> Link:

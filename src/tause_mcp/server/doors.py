@@ -21,7 +21,7 @@ from tause_mcp.errors import Invalid
 from tause_mcp.http.guard import Receive, Scope, Send, answer
 from tause_mcp.http.login import logged_in, still_holds
 from tause_mcp.platform import Platform
-from tause_mcp.server.held import until_lost
+from tause_mcp.server.held import stream
 from tause_mcp.server.identity import SCOPE_KEY, Identity, View
 from tause_mcp.tenancy import Caller, TenantId, tenant_id
 
@@ -76,8 +76,8 @@ class Doors:
         if scope["method"] != "GET":
             await self._serve(scope, receive, send, caller)
             return
-        serve, events = partial(self._serve, caller=caller), self._platform.events
-        await until_lost(events, caller.tenant, holds, serve, scope, receive, send)
+        serve = partial(self._serve, caller=caller)
+        await stream(self._platform, caller.tenant, holds, serve, scope, receive, send)
 
     def _asked(self, query: bytes) -> View:
         if not query:

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
+import orjson
 
+from tause_mcp.errors import TauseError
 from tause_mcp.events import Event, EventBus
-from tause_mcp.http.guard import App, Receive, Scope, Send
+from tause_mcp.http.guard import App, Receive, Scope, Send, answer
+from tause_mcp.platform import Platform
+from tause_mcp.services.tenants import Connections
 from tause_mcp.tenancy import TenantId
 
 RECHECK_SECONDS = 3.0
@@ -30,6 +34,27 @@ async def while_held(
         group.start_soon(_watch, events, tenant, holds, group.cancel_scope)
         yield
         group.cancel_scope.cancel()
+
+
+async def stream(
+    platform: Platform,
+    tenant: TenantId,
+    holds: Callable[[], Awaitable[bool]],
+    app: App,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Serve a stream as one of those that its tenant may have, while `holds` says yes."""
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(platform.shared[Connections].open(tenant))
+        except TauseError as error:
+            told = {"error": error.code, "error_description": str(error)}
+            after = ((b"retry-after", b"%d" % (error.retry_after or 1)),)
+            await answer(send, error.status, orjson.dumps(told), headers=after)
+            return
+        await until_lost(platform.events, tenant, holds, app, scope, receive, send)
 
 
 async def until_lost(

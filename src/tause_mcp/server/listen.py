@@ -6,7 +6,7 @@ cap; a stream ends when its credential expires, is revoked, or its tenant is sus
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -28,12 +28,13 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
-from tause_mcp.errors import TooLarge
+from tause_mcp.errors import TauseError, TooLarge
 from tause_mcp.events import Event, EventBus
 from tause_mcp.platform import Platform
 from tause_mcp.server import answers
 from tause_mcp.server.held import while_held
 from tause_mcp.server.identity import Context, Identify
+from tause_mcp.services.tenants import Connections
 from tause_mcp.tenancy import TenantId
 
 _MAX_URIS = 256
@@ -79,6 +80,7 @@ class Listening:
         self._events = platform.events
         self._identify = identify
         self._counts = platform.counts
+        self._connections = platform.shared[Connections]
         self._cap = platform.settings.max_streams
         self._tenants: dict[TenantId, ListenHandler] = {}
         self._sessions: WeakKeyDictionary[Any, dict[str, Callable[[], None]]] = WeakKeyDictionary()
@@ -95,12 +97,17 @@ class Listening:
             bus = _TenantBus(self._events, tenant)
             handler = self._tenants[tenant] = ListenHandler(bus, max_subscriptions=self._cap)
         result = SubscriptionsListenResult()
-        self._counts.streams += 1
-        try:
-            async with while_held(self._events, tenant, identity.holds):
-                result = await handler(ctx, params)
-        finally:
-            self._counts.streams -= 1
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._connections.open(tenant))
+            except TauseError as error:
+                raise answers.protocol_error(error) from None
+            self._counts.streams += 1
+            try:
+                async with while_held(self._events, tenant, identity.holds):
+                    result = await handler(ctx, params)
+            finally:
+                self._counts.streams -= 1
         return result
 
     async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> EmptyResult:

@@ -10,7 +10,7 @@ from tause_mcp.http.guard import Receive, Scope, Send, answer
 from tause_mcp.http.login import logged_in, still_holds
 from tause_mcp.platform import Platform
 from tause_mcp.server.doors import session_user
-from tause_mcp.server.held import until_lost
+from tause_mcp.server.held import stream
 from tause_mcp.server.identity import SCOPE_KEY, Identity, View
 
 
@@ -37,8 +37,8 @@ class SseDoor:
         elif scope["method"] != "GET":
             await answer(send, 405, b"", headers=((b"allow", b"GET"),))
         else:
-            events = self._platform.events
-            await until_lost(events, caller.tenant, holds, self._stream, scope, receive, send)
+            serve = self._stream
+            await stream(self._platform, caller.tenant, holds, serve, scope, receive, send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._transport.connect_sse(scope, receive, send) as (read, write):

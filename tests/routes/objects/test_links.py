@@ -2,12 +2,14 @@
 
 import os
 import time
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
-from tests.support.links import MIB, PATCH, TUS, begun, content, link, stored
+from tests.support.links import MIB, PATCH, TUS, absent, begun, chunked, content, link, stored
 from tests.support.storage import House, caller_of
 
+from tause_mcp.routes import _doors
 from tause_mcp.sealing import Seal
 from tause_mcp.services.storage.links import Links
 
@@ -205,3 +207,40 @@ async def test_an_absent_object_is_not_found(house: House, web: httpx2.AsyncClie
     answer = await web.get(await link(house, "never"))
     assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
     assert (await web.head(await link(house, "never"))).status_code == 404
+
+
+async def test_a_download_ends_when_its_tenant_is_closed_meanwhile(
+    house: House, web: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_doors, "RECHECK", 0.0)
+    await stored(house, "k", b"x" * (3 * MIB))
+    url = await link(house)
+    assert len((await web.get(url)).content) == 3 * MIB
+    looks: list[str] = []
+
+    async def closing(tenant: str) -> float | None:
+        looks.append(tenant)
+        return 1.0 if len(looks) < 3 else None
+
+    monkeypatch.setattr(house, "active_since", closing)
+    with pytest.raises(AssertionError):  # what this client says of an answer that is cut off
+        await web.get(url)
+    assert len(looks) == 3
+
+
+async def test_an_upload_ends_when_its_key_is_revoked_meanwhile(
+    house: House, web: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_doors, "RECHECK", 0.0)
+    url = await link(house, method="PUT")
+    sent = []
+
+    async def body() -> AsyncIterator[bytes]:
+        async for piece in chunked(b"x" * MIB):
+            house.issued["k1"].revoked = len(sent) > 2
+            sent.append(piece)
+            yield piece
+
+    answer = await web.put(url, content=body())
+    assert answer.status_code == 404
+    assert await absent(house)

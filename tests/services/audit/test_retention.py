@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.backends import on_servers
-from tests.support.tenants import rows_of
+from tests.support.tenants import rows_at
 
 from tause_mcp import times
 from tause_mcp.errors import Forbidden, Invalid
@@ -40,14 +40,9 @@ async def home(path: Path) -> AsyncIterator[House]:
 
 def sql(path: Path, *statements: str) -> None:
     """What somebody does who owns the file or the server, and so can take the walls away."""
-    if on_servers():
-        for statement in statements:
-            rows_of(path, statement)
-        return
-    for name in SQLITE_NAMES:
-        rows_of(path / "tause.db", f"DROP TRIGGER IF EXISTS {name}")
-    for statement in statements:
-        rows_of(path / "tause.db", statement)
+    drops = () if on_servers() else [f"DROP TRIGGER IF EXISTS {name}" for name in SQLITE_NAMES]
+    for statement in (*drops, *statements):
+        rows_at(path, statement)
 
 
 @contextmanager
@@ -57,10 +52,10 @@ def days_ago(path: Path, days: int) -> Iterator[None]:
         now = times.now
         patch.setattr("tause_mcp.services.audit.trail.times.now", lambda: now() - days * DAY)
         if on_servers():
-            rows_of(path, CLOCK.format(back=days * DAY))
+            rows_at(path, CLOCK.format(back=days * DAY))
         yield
     if on_servers():
-        rows_of(path, CLOCK.format(back=0))
+        rows_at(path, CLOCK.format(back=0))
 
 
 async def change(home: House, count: int, tenant: str = "ta") -> None:

@@ -1,6 +1,7 @@
 """Retention in the background: once an hour, in one replica at a time, tenant by tenant."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from tause_mcp import log, times
@@ -19,7 +20,11 @@ _log = log.get("audit")
 
 
 async def run(platform: Any) -> None:
-    """Sweep now and then, until cancelled."""
+    """Sweep now and then in one replica, until cancelled."""
+    await platform.shared_state.alone("audit", partial(_now_and_then, platform))
+
+
+async def _now_and_then(platform: Any) -> None:
     while True:
         await once(platform.database, platform.directory)
         await asyncio.sleep(EVERY)

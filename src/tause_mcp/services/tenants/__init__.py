@@ -16,7 +16,8 @@ from tause_mcp.services.tenants.usage import UsageMeter
 from tause_mcp.services.tenants.usage_reader import TenantUsage, UsageReader
 from tause_mcp.tenancy import TenantId
 
-_SWEEP_SECONDS = 60
+_SWEEP_SECONDS = 15.0
+"""Between sweeps, and until another replica takes over from one that was killed."""
 
 
 def _tenants(binding: Binding) -> Tenants:
@@ -43,14 +44,8 @@ def _usage(binding: Binding) -> UsageReader:
     )
 
 
-async def _beside(platform: Any) -> None:
-    async with asyncio.TaskGroup() as works:
-        works.create_task(_sweep(platform))
-        works.create_task(platform.shared[Connections].run())
-
-
 async def _sweep(platform: Any) -> None:
-    await platform.shared_state.alone("tenants", partial(_swept, platform))
+    await platform.shared_state.alone("tenants", partial(_swept, platform), ttl=_SWEEP_SECONDS)
 
 
 async def _swept(platform: Any) -> None:
@@ -69,7 +64,7 @@ CAPABILITY = Capability(
     "quota plan setting settings subtenant",
     services={Tenants: _tenants, UsageReader: _usage},
     modules=(),
-    background=_beside,
+    background=_sweep,
     gauges={connections.LIMIT: connections.count},
 )
 

@@ -27,18 +27,21 @@ MAX_VALUE = 8192
 """Bytes of one value as JSON."""
 MAX_VALUES = 500
 
-LIMITS = (
-    "storage",
-    "rows",
-    "calls_per_hour",
-    "cache_memory",
-    "connections",
-    "ai_spend",
-    "messages",
-    "tools",
-    "resources",
-    "tenants",
-)
+LIMITS: Mapping[str, str] = {
+    "storage": "bytes of objects and reserved uploads",
+    "rows": "documents in all collections",
+    "calls_per_hour": "calls, weighed by their cost",
+    "cache_memory": "bytes of cached values",
+    "connections": "open streams",
+    "ai_spend": "what model providers are paid in a month",
+    "messages": "messages sent in a month",
+    "tools": "the tenant's own tools",
+    "resources": "the tenant's own resources",
+    "tenants": "tenants below",
+}
+"""What an ancestor can bound, and what it is a number of."""
+AHEAD = frozenset({"ai_spend", "messages", "tools", "resources"})
+"""Limits of capabilities that this version does not have yet: kept, shown, and holding from then on."""
 LIMIT_PATTERN = rf"^({'|'.join(LIMITS)}|approval_ceiling_[a-z]{{3}})$"
 _LIMIT = re.compile(LIMIT_PATTERN.strip("^$"), re.ASCII)
 
