@@ -82,7 +82,7 @@ def real(found: Report, wanted: list[str], core: int | None) -> None:
             found.sizes = sizes.sizes(ours.door)
             found.targets += parts.of_sizes(found.sizes)
         rows.seed(ours.door)
-        measured = chosen([*rows.of_server()], wanted)
+        measured = chosen([*rows.of_server(), *rows.of_validation()], wanted)
         load(found, measured, Servers(ours, echo, listing))
         if any(row.ours is wire.put for row in measured):
             rows.kept(ours.door)
@@ -116,7 +116,8 @@ def load(found: Report, every: list[Row], these: Servers) -> None:
         results = []
         for row in every:
             print(f"... {row.title}", file=sys.stderr)
-            base = these.listing if row.on_listing else these.echo
+            bare = these.listing if row.on_listing else these.echo
+            base = these.ours if row.on_itself else bare
             results.append(await rows.measure(row, these.ours, base, found.plan))
         return results
 

@@ -24,6 +24,8 @@ class Row:
     base: Make
     limit: float | None
     on_listing: bool = False
+    on_itself: bool = False
+    """Against our own server instead of a bare one."""
 
     @property
     def title(self) -> str:
@@ -90,6 +92,21 @@ def of_redis() -> Iterator[Row]:
     """A cached read of a tenant that has a rate: both in one round trip to Redis."""
     title = "cache_get on Redis, with its rate"
     yield Row(title, MODERN, wire.cache_get, wire.echo, targets.CACHE_REDIS)
+
+
+VALIDATIONS = {
+    "colombia_validate_nit": {"number": "800.197.268-4"},
+    "colombia_validate_phone": {"number": "+57 300 123 4567"},
+    "colombia_validate_document": {"type": "NIT", "number": "890903938", "check_digit": "8"},
+}
+
+
+def of_validation() -> Iterator[Row]:
+    """Pure functions over packaged data, against our own access_whoami."""
+    for name, arguments in VALIDATIONS.items():
+        make = partial(wire.validation, name=name, arguments=arguments)
+        title = f"{name} over access_whoami"
+        yield Row(title, MODERN, make, wire.whoami, targets.VALIDATION, on_itself=True)
 
 
 def of_base() -> Iterator[Row]:
@@ -172,6 +189,8 @@ def verdicts(results: list[Result]) -> list[Target]:
             continue
         ratio = result.at[16].ratio("cpu_us")
         judged.append(targets.of_ratio(f"CPU per call: {row.title}", row.limit, ratio))
+        if row.on_itself:  # its tail is that of whoami and the work beside it: nothing to compare
+            continue
         tail = result.at[MOST].ratio("p99_ms")
         judged.append(targets.of_ratio(f"p99 at 64: {row.title}", targets.TAIL, tail))
     return judged

@@ -12,6 +12,8 @@ DOCUMENT, INSERT = 1.5, 2.5
 """On SQLite, a change durable before its answer."""
 CACHE, CACHE_REDIS = 1.5, 2.3
 """A cached read from memory, and from Redis with the tenant's rate in the same round trip."""
+VALIDATION = 1.25
+"""Times our own access_whoami."""
 LEGACY_CALL = 1.25
 """Times the bare SDK's own 2025 form, which costs about 2.3 of its modern one."""
 COLD_START = 2.0

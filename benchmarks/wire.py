@@ -80,6 +80,11 @@ def whoami(door: Door, form: Form) -> Call:
     return lambda _: itertools.repeat((request, b"default"))
 
 
+def validation(door: Door, form: Form, name: str, arguments: dict[str, str]) -> Call:
+    request = tool(door, form, name, arguments)
+    return lambda _: itertools.repeat((request, b'"verdict":"valid"'))
+
+
 def discover(door: Door, form: Form) -> Call:
     """No tool at all: the nearest to identity alone. Only the modern form has it."""
     request = http(door, form, "server/discover", {})

@@ -157,6 +157,9 @@ class Bound:
     def limit(self, name: str) -> int | None:
         return self._platform.directory.cached_limit(self.tenant, name)
 
+    def value(self, name: str) -> Any:
+        return self._platform.directory.cached_value(self.tenant, name)
+
     def shared(self, wanted: type[T]) -> T:
         found: T = self._platform.shared[wanted]
         return found

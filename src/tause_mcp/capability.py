@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeVar
 
+import orjson
+
 from tause_mcp.database import TenantDatabase
 from tause_mcp.sealing import Seal
 from tause_mcp.settings import Settings
@@ -157,6 +159,10 @@ class Binding(Protocol):
         """The tenant's limit of that name; None is unlimited."""
         ...
 
+    def value(self, name: Literal["currency", "locale", "timezone"]) -> Any:
+        """The tenant's value in force of a key that always has one."""
+        ...
+
 
 class Pages:
     """Pages of one listing: cursors are authenticated and bound to tenant, tool and filter."""
@@ -186,7 +192,7 @@ class Pages:
         """`{items, next_cursor?}` from up to `limit + 1` items, cut to the byte budget."""
         kept, size = 0, 0
         for item in items[:limit]:
-            size += len(_json(item)) + 1
+            size += len(orjson.dumps(item)) + 1
             if size > self.budget and kept:
                 break
             kept += 1
@@ -199,12 +205,6 @@ class Pages:
     def cursor(self, position: Any, *filters: object) -> str:
         """A cursor to what comes after `position`."""
         return self._seal.close(position, "page", self._tenant, self._tool, repr(filters))
-
-
-def _json(item: Any) -> bytes:
-    import orjson
-
-    return orjson.dumps(item)
 
 
 Page = dict[str, Any]

@@ -22,6 +22,7 @@ BUILT_IN = (
     "dataframes",
     "cache",
     "secrets",
+    "colombia",
     "audit",
     "catalog",
 )

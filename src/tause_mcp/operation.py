@@ -74,6 +74,7 @@ def _unknown(names: list[str]) -> Invalid:
 
 def _told(wrong: ValidationError) -> Invalid:
     errors = wrong.errors(include_url=False, include_input=False, include_context=False)
+    errors.sort(key=lambda error: error["type"] == "missing")  # what is wrong before what is absent
     lines = []
     for error in errors[:5]:
         at = ".".join(map(str, error["loc"]))

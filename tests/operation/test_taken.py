@@ -11,6 +11,7 @@ from tests.support.shapes import (
     GOOD,
     PUT,
     Box,
+    compiled,
     taking,
 )
 
@@ -78,6 +79,17 @@ def test_a_missing_argument_is_named() -> None:
     with pytest.raises(Invalid, match="name: Field required") as refused:
         PUT.inputs.read({"box": {"label": "b"}})
     assert refused.value.field == "name"
+
+
+def test_what_is_wrong_is_told_before_what_is_absent() -> None:
+    """At most five are told: what the caller wrote must be among them."""
+
+    async def fn(a: str, b: str, c: str, d: str, e: str, f: int) -> dict[str, str]:
+        return {}
+
+    with pytest.raises(Invalid, match="valid integer") as refused:
+        compiled(fn).inputs.read({"f": "1"})
+    assert refused.value.field == "f"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,13 @@ from tause_mcp.database import Database, TenantDatabase, Transaction
 from tause_mcp.errors import NotFound
 from tause_mcp.services.tenants import tables
 from tause_mcp.services.tenants.removal import purge
-from tause_mcp.services.tenants.values import Value, effective_limits, value_of
+from tause_mcp.services.tenants.values import (
+    DEFAULTS,
+    Value,
+    effective_limits,
+    standing_values,
+    value_of,
+)
 from tause_mcp.tenancy import ROOT, TenantId, no_such_tenant
 
 FRESH = 4.0
@@ -35,6 +41,8 @@ class Standing:
     since: float
     """When it was created, in epoch seconds."""
     limits: Mapping[str, int]
+    values: Mapping[str, Any]
+    """In force, of the keys that always have one: they are asked for in every call."""
     until: float
 
 
@@ -108,6 +116,7 @@ class TenantDirectory:
             line.active,
             line.created_at / times.SECOND,
             effective_limits(line),
+            standing_values(line),
             monotonic() + FRESH,
         )
         return known
@@ -137,6 +146,11 @@ class TenantDirectory:
         """The same without waiting, once `require_active` has passed."""
         known = self._known.get(tenant)
         return None if known is None else known.limits.get(name)
+
+    def cached_value(self, tenant: TenantId, name: str) -> Any:
+        """The value in force of a key of `DEFAULTS`, without waiting."""
+        known = self._known.get(tenant)
+        return DEFAULTS[name].value if known is None else known.values[name]
 
     def cached_born(self, tenant: TenantId) -> int:
         """When it was made (epoch microseconds), once `require_active` has passed; else 0."""

@@ -216,6 +216,11 @@ def in_force(line: "Line") -> dict[str, Origin]:
     return {key: origin for key, origin in found.items() if origin is not None}
 
 
+def standing_values(line: "Line") -> dict[str, Any]:
+    """The values in force of the keys that always have one."""
+    return {key: next(origins(line, key)).value.value for key in DEFAULTS}
+
+
 def retention_days(line: "Line") -> int | None:
     """How long the audit chain is kept; None is for good. No level's floor can be undercut."""
     stated = next(origins(line, RETENTION), None)
