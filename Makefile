@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8765
 ARGS ?=
 
-.PHONY: serve demo test check bench conformance torture surface settings bundle clean help
+.PHONY: serve demo test embedded check bench conformance torture surface settings bundle clean help
 
 help:
 	@echo "make serve | demo | test | check | bench | conformance | torture"
@@ -28,9 +28,11 @@ demo: $(VENV)/.base
 	@$(BIN)/tause-mcp demo $(ARGS)
 
 # Every claim about a house holds on SQLite, memory and files, and again on PostgreSQL, Redis and S3.
-test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: embedded
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --backends=servers $(ARGS)
+
+embedded: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .
