@@ -43,7 +43,7 @@ async def prove(deployment: Deployment, options: Options, tell: Tell) -> Proof:
 
 
 def _checks(deployment: Deployment, options: Options) -> list[tuple[Check, Work]]:
-    stem = f"prove{token_hex(4)}"
+    stem = f"xprove{token_hex(4)}"  # no word of the catalogue begins so: searching it finds nothing
 
     def named(what: str) -> str:
         return f"{stem}-{what}"
