@@ -33,11 +33,11 @@ class StoredIdentities:
         """A key with what it holds now: its own scopes, and the roles its principal was given."""
 
         async def work(tx: Transaction) -> KeyRecord | None:
+            given = await _given(tx, tenant, LOCAL, f"key:{key_id}")  # absent costs the same
             row = await tx.first(tables.PROVE_KEY, of=key_id)
             if row is None:
                 return None
             digest, role, own, role_scopes, toolsets, expires_at, revoked_at = row
-            given = await _given(tx, tenant, LOCAL, f"key:{key_id}")
             return KeyRecord(
                 digest=bytes(digest),
                 scopes=held(role, own, role_scopes) | given,
