@@ -71,7 +71,7 @@ class Settings(BaseModel):
         "", description="Identity for stdio: the key decides tenant and scopes."
     )
     environment: Literal["development", "staging", "production"] = Field(
-        "development", description="Named in configuration and logs."
+        "development", description="Which environment's configuration values apply."
     )
     public_url: str = Field(
         "",
