@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tause_mcp.outbound.wompi import Event, integrity, read_event
@@ -204,6 +204,9 @@ def test_an_event_has_at_most_64_kib() -> None:
     assert read(body + b" " * (65_537 - len(body))) is None
 
 
+# A loaded machine makes any generation look slow.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 VALUES = st.none() | st.booleans() | st.integers(-(10**15), 10**15) | st.text(max_size=20)
 
 
@@ -213,6 +216,7 @@ def as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+@patient
 @given(
     st.dictionaries(st.text("abcxyz_", min_size=1), VALUES, min_size=1, max_size=8),
     st.integers(0, 2**50),
@@ -225,32 +229,34 @@ def test_any_properties_in_any_order_and_no_other(
     chance.shuffle(order)
     written = "".join(as_text(data[name]) for name in order)
     body = signed({"t": data}, [f"t.{name}" for name in order], written, timestamp)
-    try:
-        found = read(body)
-    except UnicodeEncodeError:  # pragma: no cover
-        pytest.fail("raised")
+    found = read(body)
     assert found is not None
     assert found.properties == tuple(f"t.{name}" for name in order)
-    assert read(signed({"t": data}, [f"t.{name}" for name in order], f"{written}0", timestamp)) is (
-        None
-    )
+    other = signed({"t": data}, list(found.properties), f"{written}0", timestamp)
+    assert read(other) is None
 
 
+NAMES = st.sampled_from(["a", "b", "properties", "checksum", ""])
 JSON = st.recursive(
-    VALUES | st.floats(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    VALUES | st.floats(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
 )
 
 
+@patient
 @given(st.binary() | JSON.map(lambda told: json.dumps(told).encode()))
 def test_no_bytes_raise(body: bytes) -> None:
     assert read_event(body, (EVENTS,)) is None
 
 
+@patient
 @given(st.fixed_dictionaries({"event": JSON, "data": JSON, "timestamp": JSON, "signature": JSON}))
 def test_no_shape_of_an_event_raises(told: Any) -> None:
     assert read(told) is None
 
 
+@patient
 @given(JSON, st.lists(JSON | st.text("a.b"), max_size=5), st.text())
 def test_no_signature_raises(data: Any, properties: list[Any], checksum: str) -> None:
     told = {"event": "x", "data": data, "timestamp": 1}
