@@ -68,7 +68,7 @@ def block(double: "Sandbox", served: "Served") -> str:
         "WOMPI_EVENTS_SECRET": keys.events,
         "WOMPI_INTEGRITY_SECRET": keys.integrity,
         "WOMPI_CHECKOUT_URL": served.checkout_url,
-        "WOMPI_PAYOUTS_BASE_URL": served.payouts_url,
+        "WOMPI_PAYOUTS_URL": served.payouts_url,
         "WOMPI_PAYOUTS_API_KEY": keys.payouts_api,
         "WOMPI_PAYOUTS_USER_PRINCIPAL_ID": keys.payouts_principal,
         "WOMPI_PAYOUTS_EVENTS_SECRET": keys.payouts_events,

@@ -44,7 +44,7 @@ def announce(
     """Sign an event and queue it, as the modes say."""
     outbox, now = state.outbox, state.now()
     outbox.count += 1
-    signed = _properties(state, properties)
+    signed = _properties(state, told, properties)
     timestamp = int(now * 1000) if payouts else int(now)
     secret = state.keys.payouts_events if payouts else state.keys.events
     mark = _mark(state, checksum(told, signed, timestamp, secret))
@@ -52,18 +52,33 @@ def announce(
     body: dict[str, Any] = {"event": event, "data": told, "signature": signature}
     body["timestamp"] = timestamp
     body |= {"sentAt": stamp(now)} if payouts else {"environment": "test", "sent_at": stamp(now)}
-    about = str(next(iter(told.values())).get("id", ""))
-    _queue(state, event, about, orjson.dumps(body), mark, payouts)
+    _queue(state, event, _subject(told), orjson.dumps(body), mark, payouts)
 
 
-def _properties(state: State, properties: Sequence[str]) -> list[str]:
+def _subject(told: dict[str, Any]) -> str:
+    """The id of what an event tells about."""
+    first = next(iter(told.values()), None)
+    return str(first.get("id", "")) if isinstance(first, dict) else ""
+
+
+def _properties(state: State, told: dict[str, Any], properties: Sequence[str]) -> list[str]:
+    """The paths that are signed, in their order: the usual ones, unless a mode says otherwise."""
     signed = list(properties)
     if "extra_property" in state.outbox.modes:
-        signed.append(f"{signed[0].partition('.')[0]}.reference")
-    if "rotate_properties" in state.outbox.modes:
+        signed += _another(told, signed)
+    if "rotate_properties" in state.outbox.modes and len(signed) > 1:
         turn = 1 + state.outbox.count % (len(signed) - 1)
         signed = signed[turn:] + signed[:turn]
     return signed
+
+
+def _another(told: dict[str, Any], signed: list[str]) -> list[str]:
+    """One more path of the data that leads to a text or number."""
+    for name, about in told.items():
+        for key, value in about.items() if isinstance(about, dict) else ():
+            if isinstance(value, str | int) and f"{name}.{key}" not in signed:
+                return [f"{name}.{key}"]
+    return []
 
 
 def _mark(state: State, right: str) -> str:
