@@ -155,6 +155,7 @@ class Pipeline:
         if not operation.everyone:
             caller.require(operation.scope, operation.part_of(arguments))
         await self.tenants.require_active(caller.tenant)
+        self.tenants.require_configured(caller.tenant, operation.capability)
         if operation.forwards or not operation.writes:
             return await self._read(operation, call, arguments)
         return await self._change(operation, call, arguments)

@@ -72,6 +72,10 @@ class Tenants(Protocol):
         """Raise as for an absent tenant unless it is active. Cached for at most 4 s."""
         ...
 
+    def require_configured(self, tenant: TenantId, capability: str) -> None:
+        """Raise `Unconfigured`, with what to do, while an active tenant lacks something for it."""
+        ...
+
 
 class Limits(Protocol):
     async def admit(self, caller: Caller, operation: Operation) -> None:

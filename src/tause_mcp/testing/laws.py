@@ -67,6 +67,9 @@ def capabilities_are_introduced(catalog: Catalog, only: str | None = None) -> No
                 yield f"{c.name}: `words` gives search words in English and Spanish"
             if not any(o.capability == c.name for o in catalog.tools.values()):
                 yield f"{c.name}: no tool"
+            for key, declared in c.keys.items():
+                if not key.startswith(f"{c.name}.") or not declared.about:
+                    yield f"{key}: a key is `{c.name}.<name>` and says what it is for"
 
     hold(breaches())
 
