@@ -316,10 +316,13 @@ async def place(
     """
     of = {"of_order": attempt.order_id, "of_environment": maker.environment}
     last = await tx.first(tables.OF_ORDER, **of)
-    number = following(Row(*last), attempt, retry=retry) if last else 1
-    if last and number is None:
-        return Row(*last), False
-    values = maker.row(attempt, number or 1)
+    number = 1
+    if last is not None:
+        next_number = following(Row(*last), attempt, retry=retry)
+        if next_number is None:
+            return Row(*last), False
+        number = next_number
+    values = maker.row(attempt, number)
     await tx.run(tables.INSERT, **values)
     found = await tx.first(tables.OF_ORDER, **of)
     assert found is not None, "the attempt is there, whoever made it"
