@@ -31,6 +31,7 @@ EVERY = 1.0
 SHARE, COUNT, AT_ONCE = 8, 200, 8
 """Rows of one tenant in a round; rows in a round; tenants that are worked for at the same time."""
 _FIRST, _LONGEST = 2, 600
+_EVER = 2**63 - 1
 _HOUR, _DAY, _PATIENT, _TIRED = 3600, 86_400, 48 * 3600, 7 * 86_400
 _log = log.get("due")
 
@@ -60,7 +61,9 @@ _HASTEN = Statement(
     .where(*_one, _d.due_at > sa.bindparam("at", type_=sa.BigInteger))
     .values(due_at=sa.bindparam("at", type_=sa.BigInteger))
 )
-_END = Statement(sa.delete(provider_due).where(*_one))
+_END = Statement(
+    sa.delete(provider_due).where(*_one, _d.since <= sa.bindparam("until", type_=sa.BigInteger))
+)
 _TAKE = Statement(
     sa.update(provider_due)
     .where(*_one, _d.due_at == sa.bindparam("seen", type_=sa.BigInteger))
@@ -107,9 +110,9 @@ async def hasten(tx: Transaction, kind: str, id_: str, at: int) -> None:
     await tx.run(_HASTEN, of_kind=kind, of=id_, at=at)
 
 
-async def end(tx: Transaction, kind: str, id_: str) -> None:
-    """It need not be looked at any more."""
-    await tx.run(_END, of_kind=kind, of=id_)
+async def end(tx: Transaction, kind: str, id_: str, since: int = _EVER) -> None:
+    """It need not be looked at any more; what was put there after `since` stays."""
+    await tx.run(_END, of_kind=kind, of=id_, until=since)
 
 
 def pause(tries: int, age: int) -> int:

@@ -58,7 +58,7 @@ class Sender:
         kept = await self._ledger.opened(row)
         merchant = await wompi.merchant()
         if accepted is not None:
-            _same_terms(merchant, accepted)
+            same_terms(merchant, accepted)
             kept = replace(kept, acceptance=accepted)
         claim, started = secrets.token_hex(8), monotonic()
         if not await self._claim(row, kept, claim):
@@ -193,7 +193,7 @@ def next_look(row: Row, state: str, soon: int) -> int:
     return row.expires_at if state == tables.AWAITING and row.kind != "checkout" else soon
 
 
-def _same_terms(merchant: Merchant, accepted: dict[str, Any]) -> None:
+def same_terms(merchant: Merchant, accepted: dict[str, Any]) -> None:
     shown = Terms(accepted["policy_url"], accepted["personal_data_url"])
     if shown != Terms(merchant.terms.permalink, merchant.personal.permalink):
         raise Conflict("the terms changed meanwhile: show them again, and accept those")

@@ -215,7 +215,10 @@ class Payments:
         Raises:
             NotFound. Unavailable: the provider cannot be asked. Unconfigured.
         """
+        asked = times.now()
         row = await self._reconciler.reconcile(await self._ledger.row(id_))
+        if row.state in tables.FINAL and row.void_state is None:
+            await self._ledger.database.write(lambda tx: due.end(tx, KIND, id_, since=asked))
         return await self._ledger.shown(row)
 
     async def void(self, id_: str, amount: int | None = None) -> Payment:

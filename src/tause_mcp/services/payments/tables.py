@@ -214,6 +214,18 @@ EXPIRE = Statement(
 )
 """Nobody paid in time."""
 
+SKIP = Statement(
+    sa.update(payments)
+    .where(*_mine, _p.state == READY, _p.sent_at.is_(None))
+    .values(
+        state=EXPIRED,
+        status_message=_text("message"),
+        finalized_at=_NOW,
+        updated_at=_NOW,
+    )
+)
+"""A time of a schedule that was missed for too long is recorded, and never sent."""
+
 EXPIRE_SCHEDULED = Statement(
     sa.update(payments)
     .where(_p.tenant_id == TENANT, _p.schedule_id == _text("of_schedule"), _p.state == READY)
