@@ -1,7 +1,6 @@
-"""Every endpoint and every fault, against the local double: each tells what may have happened."""
+"""Every endpoint against the local double, and what it refuses in our terms."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,114 +8,29 @@ from typing import Any
 import httpx2
 import pytest
 from tests.support.wompi import PAYER
+from tests.support.wompi_house import House, open_house
 
-from tause_mcp.errors import Unavailable, Unconfigured
-from tause_mcp.outbound import Outbound, Policy
+from tause_mcp.errors import Unconfigured
 from tause_mcp.outbound.wompi import (
-    Account,
-    Charge,
     KeysRefused,
     Method,
     NewLink,
     NewPayout,
-    NotSent,
     Payee,
-    Payouts,
-    PayoutsAccount,
     ReferenceUsed,
     Refused,
     Rejected,
     StaleTerms,
-    Uncertain,
-    Wompi,
-    api,
     read_event,
 )
-from tause_mcp.settings import Settings
-from tause_mcp.testing.wompi import Sandbox, Served, running
 
 pytestmark = pytest.mark.anyio
-
-
-class House:
-    """Clients of one sandbox."""
-
-    def __init__(self, sandbox: Sandbox, served: Served, client: Outbound) -> None:
-        self.sandbox, self.served, self.client = sandbox, served, client
-        keys = sandbox.keys
-        self.account = Account.of(
-            Settings.read(
-                {"WOMPI_BASE_URL": served.base_url, "WOMPI_CHECKOUT_URL": served.checkout_url}
-            ),
-            public_key=keys.public,
-            private_key=keys.private,
-            integrity_secret=keys.integrity,
-            events_secrets=(keys.events,),
-        )
-        self.wompi = Wompi(self.account, client)
-        self.payouts = self.paying()
-
-    def paying(self, **changed: str) -> Payouts:
-        keys = {
-            "api_key": self.sandbox.keys.payouts_api,
-            "user_principal_id": self.sandbox.keys.payouts_principal,
-            "environment": "test",
-        }
-        settings = Settings.read({"WOMPI_PAYOUTS_URL": self.served.payouts_url})
-        return Payouts(PayoutsAccount.of(settings, **{**keys, **changed}), self.client)
-
-    def other(self, **changed: Any) -> Wompi:
-        return Wompi(replace(self.account, **changed), self.client)
-
-    async def charge(self, method: Method | None = None, **changed: Any) -> Charge:
-        """A charge whose terms are fresh."""
-        merchant = await self.wompi.merchant()
-        told: dict[str, Any] = {
-            "reference": "tpref1",
-            "amount": 4_490_000,
-            "customer": PAYER,
-            "terms": merchant.terms.token,
-            "personal": merchant.personal.token,
-            "method": method or Method("nequi", phone="3991111111"),
-        }
-        return Charge(**{**told, **changed})
-
-    async def card(self, number: str = "4242424242424242") -> str:
-        """A token, as the payer's browser gets it: a card's number is nothing of ours."""
-        card = {
-            "number": number,
-            "cvc": "123",
-            "exp_month": "08",
-            "exp_year": "30",
-            "card_holder": "Ana Pérez",
-        }
-        async with httpx2.AsyncClient(trust_env=False) as browser:
-            answer = await browser.post(
-                f"{self.served.base_url}/tokens/cards",
-                json=card,
-                headers={"authorization": f"Bearer {self.account.public_key}"},
-            )
-        return str(answer.json()["data"]["id"])
-
-
-@asynccontextmanager
-async def open_house(**options: Any) -> AsyncIterator[House]:
-    sandbox = Sandbox(**options)
-    async with running(sandbox) as served, Outbound(trusted=True) as client:
-        yield House(sandbox, served, client)
 
 
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
     async with open_house() as made:
         yield made
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A loaded machine answers within a second; a fault never does."""
-    monkeypatch.setattr(api, "SENDING", Policy(deadline=1.0, attempts=2, pause=0.001))
-    monkeypatch.setattr(api, "READING", Policy(deadline=1.0, attempts=1))
 
 
 # -- every endpoint --------------------------------------------------------------------------------
@@ -329,15 +243,6 @@ async def test_a_bre_b_key_is_resolved_or_says_why_not(house: House) -> None:
             await house.payouts.resolve_key(key)
 
 
-@pytest.mark.parametrize("key", ["timeout@test.com", "error@test.com"])
-async def test_a_directory_that_is_down_is_asked_again_later(
-    house: House, key: str, impatient: None
-) -> None:
-    with pytest.raises(Unavailable) as failed:
-        await house.payouts.resolve_key(key)
-    assert failed.value.retry_after
-
-
 # -- what is refused -------------------------------------------------------------------------------
 
 
@@ -396,88 +301,3 @@ async def test_a_method_that_the_merchant_lacks_is_named() -> None:
         with pytest.raises(Rejected, match="not enabled nequi") as failed:
             await house.wompi.create(await house.charge())
         assert failed.value.field == "method.type"
-
-
-# -- faults ----------------------------------------------------------------------------------------
-
-AFTER = ["timeout", "500_after", "502_after", "truncated", "cut", "reset_after", "html_after"]
-BEFORE = ["timeout_before", "500", "502", "503", "reset_before", "html"]
-
-
-@pytest.mark.parametrize("fault", [*AFTER, *BEFORE])
-async def test_what_a_fault_leaves_unknown_is_found_by_its_reference(
-    house: House, fault: str, impatient: None
-) -> None:
-    charge = await house.charge()
-    house.sandbox.fail("POST /transactions", fault)
-    with pytest.raises(Uncertain):
-        await house.wompi.create(charge)
-    assert house.sandbox.attempts["tpref1"] <= 1
-    found = await house.wompi.by_reference("tpref1")
-    assert len(found) == house.sandbox.creates["tpref1"] == (fault in AFTER)
-
-
-@pytest.mark.parametrize("fault", ["timeout", "500_after", "truncated", "cut", "reset_after"])
-async def test_a_batch_of_unknown_end_is_found_and_was_sent_once(
-    house: House, fault: str, impatient: None
-) -> None:
-    (funding,) = await house.payouts.accounts()
-    payee = Payee("Ana", 10_000, email="a@example.com", key="@elias123")
-    house.sandbox.fail("POST /payouts/v2/payouts", fault)
-    with pytest.raises(Uncertain):
-        await house.payouts.create("key-1", NewPayout("tpref1", funding.id, (payee,)))
-    assert len(await house.payouts.by_reference("tpref1")) == 1
-
-
-async def test_a_busy_wompi_made_nothing(house: House) -> None:
-    charge = await house.charge()
-    house.sandbox.fail("POST /transactions", "429", retry_after=7)
-    with pytest.raises(NotSent) as failed:
-        await house.wompi.create(charge)
-    assert failed.value.retry_after == 7.0
-    assert house.sandbox.attempts["tpref1"] == 0
-    await house.wompi.create(charge)
-
-
-async def test_a_wompi_that_is_down_was_sent_nothing() -> None:
-    async with open_house() as house:
-        charge = await house.charge()
-    async with Outbound(trusted=True) as client:
-        with pytest.raises(NotSent):
-            await Wompi(house.account, client).create(charge)
-
-
-@pytest.mark.parametrize("fault", ["500", "503", "reset_before", "truncated", "cut", "html", "429"])
-async def test_a_read_is_tried_again(house: House, fault: str) -> None:
-    """All but half of an answer that says it is whole."""
-    made = await house.wompi.create(await house.charge())
-    house.sandbox.fail(f"GET /transactions/{made.id}", fault)
-    if fault == "truncated":
-        with pytest.raises(Unavailable):
-            await house.wompi.transaction(made.id)
-    assert await house.wompi.transaction(made.id) is not None
-
-
-READS: dict[str, Callable[[House], Awaitable[object]]] = {
-    "/merchants/*": lambda house: house.wompi.merchant(),
-    "/pse/*": lambda house: house.wompi.banks(),
-    "/transactions": lambda house: house.wompi.by_reference("tpref1"),
-    "/payment_sources/*": lambda house: house.wompi.source(1),
-    "/payment_links/*": lambda house: house.wompi.link("x"),
-    "/payouts/v1/banks": lambda house: house.payouts.banks(),
-    "/payouts/v1/payouts": lambda house: house.payouts.by_reference("tpref1"),
-    "/payouts/v1/payouts/*": lambda house: house.payouts.payout("x"),
-    "/payouts/v2/breb/*": lambda house: house.payouts.resolve_key("@elias123"),
-}
-
-
-@pytest.mark.parametrize("path", READS)
-async def test_a_read_that_fails_for_good_is_never_an_answer(
-    house: House, path: str, impatient: None
-) -> None:
-    for fault in ("500", "429", "cut", "reset_before", "html"):
-        house.sandbox.reset()
-        house.sandbox.fail(f"GET {path}", fault, times=9)
-        with pytest.raises(Unavailable) as failed:
-            await READS[path](house)
-        assert not isinstance(failed.value, Uncertain)
