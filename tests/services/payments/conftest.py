@@ -78,6 +78,8 @@ class Provider:
     posts: list[str] = field(default_factory=list)
     """The references that were posted, refused ones too."""
     voids: list[tuple[str, int]] = field(default_factory=list)
+    parts_end_it: bool = False
+    """A payment of which a part was voided is shown as voided."""
     mute: bool = False
     """Voids are answered with no body."""
     faults: dict[str, list[Any]] = field(default_factory=dict)
@@ -230,7 +232,7 @@ class Fake(Wompi):
             if of.status != "APPROVED" or back + (amount or of.amount) > of.amount:
                 raise Refused("not to be voided")
             provider.voids.append((transaction_id, amount or of.amount))
-            if amount is None:
+            if amount is None or provider.parts_end_it:
                 of = provider.transactions[of.reference] = replace(of, status="VOIDED")
             return None if provider.mute else of
 
