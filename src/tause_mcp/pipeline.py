@@ -150,6 +150,8 @@ class Pipeline:
             self.watch.ended(operation.capability, outcome, took)
 
     async def _walk(self, operation: Operation, call: Invocation) -> Result:
+        if operation.screen is not None:
+            operation.screen(call.arguments)
         arguments = operation.inputs.read(call.arguments)
         _refuse_local(operation, call)
         caller = call.caller
@@ -228,7 +230,24 @@ class Pipeline:
             return None
         if isinstance(operation.declared, Tool) and operation.declared.guard:
             operation.declared.guard(call.caller, arguments)
+        if operation.asks is not None and not await self._asks(operation.asks, call, arguments):
+            return None
         return await self.approvals.settle(call, operation, digest, consent)
+
+    async def _asks(self, looking: Operation, call: Invocation, arguments: dict[str, Any]) -> bool:
+        """Whether a person has to be asked; raises what would be refused whatever they said."""
+        bound = self.binder.bind(call, looking, self.binder.database_of(call.caller.tenant))
+        known = {name: arguments[name] for name in looking.inputs.names}
+        try:
+            async with asyncio.timeout(self.deadline) as limit:
+                return bool(await looking.fn(**bound, **known))
+        except TimeoutError:
+            if limit.expired():
+                raise DeadlineExceeded(
+                    f"looking before the call took longer than {self.deadline:g} s: nothing was done",
+                    retry_after=1.0,
+                ) from None
+            raise
 
     async def _committed(
         self,
