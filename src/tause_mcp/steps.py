@@ -56,6 +56,8 @@ class Invocation:
     """How many `catalog_call` stand around this call."""
     local: bool = False
     """On stdio, beside the person's own files."""
+    waited: float = 0.0
+    """Seconds of the deadline that proving who calls took."""
 
 
 @dataclass(frozen=True, slots=True)
