@@ -161,3 +161,70 @@ def test_each_older_name_is_told_with_its_successor() -> None:
         "TAUSESTACK_STORAGE_BACKEND is not read any more: TAUSE_STORAGE_URL",
     ]
     assert superseded({}) == []
+
+
+# --- Wompi --------------------------------------------------------------------------------------
+
+KEYS = {
+    "WOMPI_PUBLIC_KEY": "pub_test_canary",
+    "WOMPI_PRIVATE_KEY": "prv_test_canary",
+    "WOMPI_EVENTS_SECRET": "test_events_canary",
+    "WOMPI_INTEGRITY_SECRET": "test_integrity_canary",
+}
+PRODUCTION = {name: value.replace("test", "prod") for name, value in KEYS.items()}
+WOMPI = "https://production.wompi.co/v1"
+
+
+@pytest.mark.parametrize("keys", [{}, KEYS, PRODUCTION])
+def test_wompis_keys_are_a_whole_set_or_none(keys: dict[str, str]) -> None:
+    settings = Settings.read(keys)
+    assert settings.wompi_private_key == keys.get("WOMPI_PRIVATE_KEY", "")
+    shown = repr(settings).replace(settings.wompi_public_key or "-", "")
+    assert "canary" not in shown
+
+
+def refusal(**environ: str) -> str:
+    with pytest.raises(Misconfigured) as refused:
+        Settings.read(environ)
+    told = str(refused.value)
+    assert "canary" not in told
+    assert "\n" not in told
+    return told
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_half_given_set_stops_the_start(name: str) -> None:
+    told = refusal(**{n: value for n, value in KEYS.items() if n != name})
+    assert told == f"{name}: Wompi's four keys go together, and this one is missing"
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_keys_of_two_environments_stop_the_start(name: str) -> None:
+    assert refusal(**KEYS | {name: PRODUCTION[name]}).startswith(f"{name}: this key is of Wompi's")
+
+
+@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("other", ["x", *KEYS.values(), "pub_test_", "{}\n", "{} x", "{}é", " {}"])
+def test_a_key_in_anothers_place_stops_the_start(name: str, other: str) -> None:
+    value = other.format(KEYS[name])
+    if value != KEYS[name]:
+        assert refusal(**KEYS | {name: value}).startswith(f"{name}: write a key that starts with ")
+
+
+def test_a_production_key_goes_to_wompi_alone() -> None:
+    assert refusal(**PRODUCTION, WOMPI_BASE_URL="http://127.0.0.1:9/v1").startswith(
+        "WOMPI_BASE_URL: production keys go to Wompi alone"
+    )
+    assert refusal(**PRODUCTION, WOMPI_BASE_URL="https://sandbox.wompi.co/v1")
+    assert Settings.read({**PRODUCTION, "WOMPI_BASE_URL": f"{WOMPI}/"}).wompi_base_url == WOMPI
+    assert refusal(**KEYS, WOMPI_BASE_URL=WOMPI).startswith("WOMPI_BASE_URL: this is Wompi's")
+
+
+@pytest.mark.parametrize("name", ["WOMPI_BASE_URL", "WOMPI_CHECKOUT_URL", "WOMPI_PAYOUTS_URL"])
+def test_an_address_is_one(name: str) -> None:
+    field = names()[name]
+    for good in ("http://127.0.0.1:8123/v1", "https://wompi.example.com", "http://[::1]:80/v1"):
+        assert getattr(Settings.read({name: good + "/"}), field) == good
+    for bad in ("ftp://a/", "/v1", "a", "http://", "http://u:canary@a/", "http://a/?b", "http://a/#b",
+                "http://a:0/", "http://a:x/", "http://a:99999/", "http://a/ b", "http://[a/"):  # fmt: skip
+        assert refusal(**{name: bad}).startswith(f"{name}: write http(s)://host")

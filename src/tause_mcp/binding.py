@@ -42,8 +42,8 @@ class Described:
         self._caller = caller
 
     def search(self, query: str, limit: int) -> list[dict[str, Any]]:
-        tools, missing = self._platform.catalog.tools, self._platform.catalog.unconfigured
-        scopes = self._caller.scopes
+        tools, scopes = self._platform.catalog.tools, self._caller.scopes
+        missing = self._platform.directory.cached_lacking(self._caller.tenant)
         allowed = [
             name for name, o in tools.items() if o.opens_to(scopes) and o.capability not in missing
         ]

@@ -3,15 +3,15 @@
 Values and Protocols only. Nothing here registers itself, opens anything or imports `mcp`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeVar
 
-import orjson
-
 from tause_mcp.database import TenantDatabase
+from tause_mcp.pages import Page as Page
+from tause_mcp.pages import Pages as Pages
 from tause_mcp.sealing import Seal
 from tause_mcp.settings import Settings
 from tause_mcp.tenancy import Caller, TenantId
@@ -159,55 +159,10 @@ class Binding(Protocol):
         """The tenant's limit of that name; None is unlimited."""
         ...
 
-    def value(self, name: Literal["currency", "locale", "timezone"]) -> Any:
-        """The tenant's value in force of a key that always has one."""
+    def value(self, name: str) -> Any:
+        """The tenant's value in force of a key of the house (`currency`, `locale`, `timezone`) or
+        of one that a capability declares; None where nobody states one. A secret stays its name."""
         ...
-
-
-class Pages:
-    """Pages of one listing: cursors are authenticated and bound to tenant, tool and filter."""
-
-    __slots__ = ("_seal", "_tenant", "_tool")
-    budget = 20 * 1024
-    """Bytes of items on a page, so that a result stays under 24 KiB."""
-
-    def __init__(self, seal: Seal, tenant: TenantId, tool: str) -> None:
-        self._seal = seal
-        self._tenant = tenant
-        self._tool = tool
-
-    def position(self, cursor: str | None, *filters: object) -> Any:
-        """Where the page after `cursor` begins; None at the start. A foreign cursor is `Invalid`."""
-        if cursor is None:
-            return None
-        return self._seal.open(cursor, "page", self._tenant, self._tool, repr(filters))
-
-    def page(
-        self,
-        items: Sequence[T],
-        limit: int,
-        position: Callable[[T], Any],
-        *filters: object,
-    ) -> "Page":
-        """`{items, next_cursor?}` from up to `limit + 1` items, cut to the byte budget."""
-        kept, size = 0, 0
-        for item in items[:limit]:
-            size += len(orjson.dumps(item)) + 1
-            if size > self.budget and kept:
-                break
-            kept += 1
-        page: Page = {"items": list(items[:kept])}
-        if kept < len(items):
-            last = position(items[kept - 1])
-            page["next_cursor"] = self.cursor(last, *filters)
-        return page
-
-    def cursor(self, position: Any, *filters: object) -> str:
-        """A cursor to what comes after `position`."""
-        return self._seal.close(position, "page", self._tenant, self._tool, repr(filters))
-
-
-Page = dict[str, Any]
 
 
 # --- what a capability declares ---------------------------------------------------------------
@@ -261,6 +216,10 @@ class Tool:
     part: PartOf = None
     consent: Ask | None = None
     guard: Guard | None = None
+    asks: Function | None = None
+    """`async def(services..., arguments...) -> bool`, its parameters named as the tool's: looks before
+    a person is asked. Raises what would be refused anyway; False: what the call asks for stands
+    already, so nobody is asked."""
     flagship: bool = False
     secret: bool = False
     """The result holds a secret: shown once, never stored for a repeated idempotency key."""
@@ -364,6 +323,23 @@ class Backends:
     """A further group of entry points, beside `tause_mcp.backends`, whose names are schemes."""
 
 
+ValueKind = Literal["string", "integer", "float", "boolean", "json", "secret"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A configuration key that the house or a capability reads: how `tenants_configure` checks it."""
+
+    kind: ValueKind
+    pattern: str = ""
+    """What the whole of a string has to match."""
+    low: int = 0
+    high: int = 2**53
+    scope: str = "tenants:write"
+    """What a writer must hold besides."""
+    about: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Capability:
     """One line of the catalogue. A plugin exports exactly the same value."""
@@ -390,9 +366,15 @@ class Capability:
         default_factory=dict
     )
     """limit name -> from the platform to such a gauge, for what is kept outside the rows."""
-    unconfigured: Callable[[], str | None] = lambda: None
-    """What this installation lacks for it, and what to do; None: nothing. While it lacks something
-    its tools are not listed; its services raise the same text as `Unconfigured`."""
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    """What a tenant configures for it, by `<capability>.<name>`."""
+    lacks: Callable[[Settings, Mapping[str, Any]], str | None] | None = None
+    """From the settings and the tenant's values in force of `keys` (None where nobody states one):
+    what this tenant lacks for it and what to do, or None. While it lacks something nothing of the
+    capability is listed, and every call of it is `Unconfigured` with that text."""
+    screen: Callable[[Mapping[str, Any]], None] | None = None
+    """Looks at the raw arguments of each of its operations before anything else does, and raises
+    what may be neither kept nor logged nor digested (`cards.without_cards`)."""
 
     def declared(self, kind: type[T]) -> list[T]:
         """The values of one kind that its modules declare, in the order of the source."""

@@ -1,6 +1,6 @@
 """Every capability of the platform, on one page. Plugins add theirs by entry point."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
@@ -57,7 +57,7 @@ class Catalog:
     def _compiled(self, kind: type[Any]) -> list[Operation]:
         known = frozenset(self.services)
         return [
-            compile_operation(declared, c.name, known)
+            compile_operation(declared, c.name, known, c.screen)
             for c in self.capabilities
             for declared in c.declared(kind)
         ]
@@ -97,18 +97,19 @@ class Catalog:
     def toolsets(self) -> tuple[str, ...]:
         return tuple(sorted({o.capability for o in self.tools.values()}))
 
-    @cached_property
-    def unconfigured(self) -> frozenset[str]:
-        """The capabilities that this installation lacks something for."""
-        return frozenset(c.name for c in self.capabilities if c.unconfigured() is not None)
-
     def listed(
-        self, scopes: Scopes, toolsets: Iterable[str] | None = None, *, read_only: bool = False
+        self,
+        scopes: Scopes,
+        toolsets: Iterable[str] | None = None,
+        *,
+        read_only: bool = False,
+        lacking: Container[str] = (),
     ) -> list[Operation]:
         """What a caller is shown, in stable order: in its scopes and in the toolsets.
 
         `None` is the default list: the flagship tools and the small door. A toolset decides what
-        is listed, never what may be called by name; what is not configured is in no list.
+        is listed, never what may be called by name; of the capabilities in `lacking`, which its
+        tenant has not configured, nothing is.
         """
         wanted = None if toolsets is None else frozenset(toolsets)
         return [
@@ -117,7 +118,7 @@ class Catalog:
             if _in(o, wanted)
             and o.opens_to(scopes)
             and not (read_only and o.writes)
-            and o.capability not in self.unconfigured
+            and o.capability not in lacking
         ]
 
 
@@ -196,6 +197,9 @@ def _refuse_clash(given: Capability, capabilities: list[Capability]) -> None:
                 raise ValueError(
                     f"{kind.__name__.lower()} {min(clash)!r} is taken by {known.name!r}"
                 )
+    foreign = [key for key in given.keys if not key.startswith(f"{given.name}.")]
+    if foreign:
+        raise ValueError(f"the key {foreign[0]!r} does not begin with {given.name!r}")
     for known in capabilities:
         for service in given.services.keys() & known.services.keys():
             raise ValueError(f"the service {service.__name__} is taken by {known.name!r}")

@@ -20,7 +20,7 @@ from tause_mcp import log
 from tause_mcp.capability import Tool
 from tause_mcp.database import TenantDatabase
 from tause_mcp.errors import DeadlineExceeded, Forbidden, Invalid, TauseError, TooLarge
-from tause_mcp.operation import Operation
+from tause_mcp.operation import WAITING, Operation
 from tause_mcp.steps import (
     Approval,
     Approvals,
@@ -54,6 +54,7 @@ __all__ = [
     "Tenants",
     "Watch",
     "digest_of",
+    "pending",
     "refuse",
 ]
 
@@ -157,16 +158,19 @@ class Pipeline:
                 return await self._walk(operation, call, limit)
         except TimeoutError:
             if limit.expired():
-                raise self._late(operation) from None
+                raise self._late(operation, call) from None
             raise
 
     async def _walk(self, operation: Operation, call: Invocation, limit: asyncio.Timeout) -> Result:
+        if operation.screen is not None:
+            operation.screen(call.arguments)
         arguments = operation.inputs.read(call.arguments)
         _refuse_local(operation, call)
         caller = call.caller
         if not operation.everyone:
             caller.require(operation.scope, operation.part_of(arguments))
         await self.tenants.require_active(caller.tenant)
+        self.tenants.require_configured(caller.tenant, operation.capability)
         if operation.forwards or not operation.writes:
             return await self._read(operation, call, arguments)
         return await self._change(operation, call, arguments, limit)
@@ -212,7 +216,7 @@ class Pipeline:
             return _repeated(first)
         approval = await self._consent(operation, call, arguments, digest)
         if approval is not None and approval.status != "granted":
-            told = _pending(approval)
+            told = pending(approval)
             return Result(told, orjson.dumps(told), approval)
         database = self.binder.database_of(caller.tenant)
         try:
@@ -256,7 +260,15 @@ class Pipeline:
             return None
         if isinstance(operation.declared, Tool) and operation.declared.guard:
             operation.declared.guard(call.caller, arguments)
+        if operation.asks is not None and not await self._asks(operation.asks, call, arguments):
+            return None
         return await self.approvals.settle(call, operation, digest, consent)
+
+    async def _asks(self, looking: Operation, call: Invocation, arguments: dict[str, Any]) -> bool:
+        """Whether a person has to be asked; raises what would be refused whatever they said."""
+        bound = self.binder.bind(call, looking, self.binder.database_of(call.caller.tenant))
+        known = {name: arguments[name] for name in looking.inputs.names}
+        return bool(await looking.fn(**bound, **known))
 
     async def _committed(
         self,
@@ -274,6 +286,7 @@ class Pipeline:
             database.trailers.append(self.idempotency.mark(caller, key))
         if approval is not None:
             database.trailers.append(self.approvals.spend(approval.id))
+        call.begun = True
         try:
             result = await self._work(operation, call, arguments, database)
             if database.trailers:
@@ -310,10 +323,11 @@ class Pipeline:
         value = await self.binder.spill(call, operation, text)
         return Result(value, orjson.dumps(value))
 
-    def _late(self, operation: Operation) -> DeadlineExceeded:
+    def _late(self, operation: Operation, call: Invocation) -> DeadlineExceeded:
         text = f"the call took longer than {self.deadline:g} s"
         if operation.writes:
-            text += ": read whether its change was made before you call again"
+            looked = "read whether its change was made before you call again"
+            text += f": {looked if call.begun else 'nothing was done'}"
         return DeadlineExceeded(text, retry_after=1.0)
 
     def _crash(self, operation: Operation, call: Invocation, error: BaseException) -> Crash:
@@ -362,9 +376,10 @@ def _repeated(first: dict[str, Any]) -> Result:
     return Result(first, orjson.dumps(first))
 
 
-def _pending(approval: Approval) -> dict[str, Any]:
+def pending(approval: Approval) -> dict[str, Any]:
+    """The result of a call that waits for a person."""
     return {
-        "status": "approval_required",
+        "status": WAITING,
         "id": approval.id,
         "url": approval.url,
         "command": f"tause-mcp approvals approve {approval.id}",

@@ -119,6 +119,9 @@ class Platform:
         }
         for capability in self.catalog.capabilities:
             self.directory.gauges.update(capability.gauges)
+            self.directory.keys.update(capability.keys)
+            if capability.lacks is not None:
+                self.directory.needs[capability.name] = partial(capability.lacks, self.settings)
             for name, measure in capability.measures.items():
                 self.directory.gauges[name] = measure(self)
             if capability.on_delete is not None:

@@ -8,13 +8,48 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from tause_mcp.errors import Misconfigured
 from tause_mcp.tenancy import TENANT_ID_PATTERN
 
 Secret = Annotated[str, Field(repr=False, json_schema_extra={"secret": True})]
+WOMPI_KEYS = ("public_key", "private_key", "events_secret", "integrity_secret")
+WOMPI_PRODUCTION = "https://production.wompi.co/v1"
+
+
+def _wompi(shape: str) -> AfterValidator:
+    """Empty, or a key of Wompi's that starts with `shape` in one of its environments."""
+    test, prod = shape.format("test"), shape.format("prod")
+    key = re.compile(rf"(?:{test}|{prod})[A-Za-z0-9_]{{1,200}}", re.ASCII)
+
+    def check(value: str) -> str:
+        if value and not key.fullmatch(value):
+            raise ValueError(f"write a key that starts with {test} or {prod}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _address(value: str) -> str:
+    """Empty, or an absolute URL without user, query and fragment; a last slash is dropped."""
+    try:
+        parts = urlsplit(value)
+        clean = parts.hostname and (parts.port is None or parts.port) and value.isprintable()
+    except ValueError:
+        parts, clean = urlsplit(""), False
+    if not value:
+        return value
+    if not clean or parts.scheme not in ("http", "https") or "@" in parts.netloc:
+        raise ValueError("write http(s)://host[:port][/path]")
+    if parts.query or parts.fragment or " " in value:
+        raise ValueError("write http(s)://host[:port][/path], without a query")
+    return value.rstrip("/")
+
+
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class Settings(BaseModel):
@@ -122,6 +157,41 @@ class Settings(BaseModel):
     jwt_algorithm: Literal["HS256", "HS384", "HS512"] = Field(
         "HS256", alias="MCP_JWT_ALGORITHM", description="Algorithm of those tokens."
     )
+    wompi_public_key: Annotated[str, _wompi("pub_{}_")] = Field(
+        "",
+        alias="WOMPI_PUBLIC_KEY",
+        description="Wompi's public key (`pub_test_...` or `pub_prod_...`) of the installation's own "
+        "account. Every tenant without keys of its own collects into it; the four keys go together.",
+    )
+    wompi_private_key: Annotated[Secret, _wompi("prv_{}_")] = Field(
+        "", alias="WOMPI_PRIVATE_KEY", description="Its private key (`prv_...`)."
+    )
+    wompi_events_secret: Annotated[Secret, _wompi("{}_events_")] = Field(
+        "",
+        alias="WOMPI_EVENTS_SECRET",
+        description="Its events secret (`test_events_...`): what comes in at `/webhooks/wompi/` is checked by it.",
+    )
+    wompi_integrity_secret: Annotated[Secret, _wompi("{}_integrity_")] = Field(
+        "",
+        alias="WOMPI_INTEGRITY_SECRET",
+        description="Its integrity secret (`test_integrity_...`): what goes out is signed by it.",
+    )
+    wompi_base_url: Address = Field(
+        "",
+        alias="WOMPI_BASE_URL",
+        description="Replaces Wompi's sandbox, for every tenant's test keys: `tause-mcp sandbox wompi` prints "
+        "one. Production keys go to Wompi's production alone. Default: Wompi's own.",
+    )
+    wompi_checkout_url: Address = Field(
+        "",
+        alias="WOMPI_CHECKOUT_URL",
+        description="Replaces Wompi's checkout for test keys. Default: Wompi's own.",
+    )
+    wompi_payouts_url: Address = Field(
+        "",
+        alias="WOMPI_PAYOUTS_URL",
+        description="Replaces the sandbox of Wompi's payouts, without `/v1`. Default: Wompi's own.",
+    )
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -138,12 +208,15 @@ class Settings(BaseModel):
             (cls.model_fields[f].alias or f): values[n] for n, f in known.items() if values.get(n)
         }
         try:
-            return cls.model_validate(given)
+            settings = cls.model_validate(given)
         except ValidationError as wrong:
             error = wrong.errors(include_input=False, include_url=False)[0]
             at = str(error["loc"][0]) if error["loc"] else "settings"
             name = at if at.isupper() else f"TAUSE_{at.upper()}"
-            raise Misconfigured(f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}") from None
+            told = error["msg"].removeprefix("Value error, ")
+            raise Misconfigured(f"{name}: {told[0].lower()}{told[1:]}") from None
+        _refuse_half(settings)
+        return settings
 
     def at_home(self, name: str) -> Path:
         """A path inside the home."""
@@ -153,6 +226,25 @@ class Settings(BaseModel):
 def names() -> dict[str, str]:
     """Environment name -> field, in the order of declaration."""
     return {(f.alias or f"TAUSE_{n.upper()}"): n for n, f in Settings.model_fields.items()}
+
+
+def _refuse_half(settings: Settings) -> None:
+    """Wompi's keys are one set of one environment, and a production key goes to Wompi alone."""
+    keys = {f"WOMPI_{k.upper()}": getattr(settings, f"wompi_{k}") for k in WOMPI_KEYS}
+    missing = [name for name, value in keys.items() if not value]
+    if 0 < len(missing) < len(keys):
+        raise Misconfigured(f"{missing[0]}: Wompi's four keys go together, and this one is missing")
+    production = [name for name, value in keys.items() if "prod" in value.split("_")[:2]]
+    if 0 < len(production) < len(keys):
+        raise Misconfigured(
+            f"{production[0]}: this key is of Wompi's production, others are of the sandbox"
+        )
+    if production and settings.wompi_base_url not in ("", WOMPI_PRODUCTION):
+        raise Misconfigured(
+            "WOMPI_BASE_URL: production keys go to Wompi alone: leave it out, or use test keys"
+        )
+    if not production and settings.wompi_base_url == WOMPI_PRODUCTION:
+        raise Misconfigured("WOMPI_BASE_URL: this is Wompi's production: set its keys, or leave it")
 
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

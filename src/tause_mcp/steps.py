@@ -58,6 +58,8 @@ class Invocation:
     """On stdio, beside the person's own files."""
     waited: float = 0.0
     """Seconds of the deadline that proving who calls took."""
+    begun: bool = False
+    """Its work has begun: if it is late, it may have changed something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ class Result:
 class Tenants(Protocol):
     async def require_active(self, tenant: TenantId) -> None:
         """Raise as for an absent tenant unless it is active. Cached for at most 4 s."""
+        ...
+
+    def require_configured(self, tenant: TenantId, capability: str) -> None:
+        """Raise `Unconfigured`, with what to do, while an active tenant lacks something for it."""
         ...
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tause_mcp.capability import Consent, Tool
 from tause_mcp.database import TenantDatabase
-from tause_mcp.errors import Conflict, IdempotencyConflict, Unavailable
+from tause_mcp.errors import Conflict, IdempotencyConflict, Unavailable, Unconfigured
 from tause_mcp.operation import Operation, compile_operation
 from tause_mcp.pipeline import Approval, Invocation, Pipeline, Result, refuse
 from tause_mcp.supervision import Aside
@@ -79,6 +79,7 @@ class House:
     granted: set[str] = field(default_factory=set)
     """Digests that a person approved."""
     active: set[str] = field(default_factory=lambda: {"ta"})
+    lacking: set[str] = field(default_factory=set)
     limit: Exception | None = None
     answered: str = ""
     kept: dict[str, tuple[str, bytes | None]] = field(default_factory=dict)
@@ -115,6 +116,10 @@ class House:
         self.step("tenant")
         if tenant not in self.active:
             raise no_such_tenant()
+
+    def require_configured(self, tenant: TenantId, capability: str) -> None:
+        if capability in self.lacking:
+            raise Unconfigured(f"{capability} lacks a key")
 
     async def admit(self, caller: Caller, operation: Operation) -> None:
         self.step("limits")

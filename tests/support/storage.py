@@ -33,6 +33,8 @@ class _Passing:
     def __init__(self) -> None:
         self.audited: list[tuple[str, str]] = []
 
+    def require_configured(self, tenant: TenantId, capability: str) -> None: ...
+
     async def require_active(self, tenant: TenantId) -> None:
         return None
 

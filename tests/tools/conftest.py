@@ -54,6 +54,8 @@ class Desk:
 
     require_active = admit = staticmethod(_nothing)
 
+    def require_configured(self, tenant: TenantId, capability: str) -> None: ...
+
     def entry(self, call: Invocation, operation: Operation, digest: str) -> Work[None]:
         return _nothing
 

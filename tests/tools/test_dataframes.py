@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from tause_mcp.catalog import load
 from tause_mcp.errors import Forbidden, Invalid, NotFound, QuotaExceeded, Unconfigured
 from tause_mcp.services import dataframes
 from tause_mcp.services.storage import Storage
-from tause_mcp.tenancy import Scopes
 from tause_mcp.testing.home import House, house
 
 pytestmark = pytest.mark.anyio
@@ -148,10 +146,10 @@ async def test_without_its_extra_nothing_is_listed_and_a_call_says_what_to_insta
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dataframes, "find_spec", lambda name: None)
-    catalog = load(())
-    everyone = Scopes(frozenset({"*:*"}))
-    assert not [o for o in catalog.listed(everyone, ["all"]) if o.capability == "dataframes"]
-    async with house(tmp_path, catalog=catalog) as home:
+    async with house(tmp_path) as home:
+        async with home.client(toolsets=("all",)) as client:
+            shown = [tool.name for tool in (await client.list_tools()).tools]
+        assert shown and not [name for name in shown if name.startswith("dataframes_")]
         with pytest.raises(Unconfigured, match=r"tause-mcp\[dataframes\]") as told:
             await sales(home)
         assert told.value.code == "unconfigured"

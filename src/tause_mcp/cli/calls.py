@@ -7,6 +7,7 @@ import click
 
 from tause_mcp.cli.house import in_house, owner_of
 from tause_mcp.errors import Invalid, NotFound
+from tause_mcp.operation import Operation
 from tause_mcp.pipeline import Invocation
 from tause_mcp.platform import Platform
 
@@ -20,12 +21,17 @@ def tools() -> None:
 
 @tools.command("list")
 @click.option("--toolsets", default="all", show_default=True)
-def list_tools(toolsets: str) -> None:
-    """One line per tool: its name and title."""
-    from tause_mcp.catalog import load
-
+@tenant_option
+def list_tools(toolsets: str, tenant: str) -> None:
+    """One line per tool that the tenant is offered: its name and title."""
     names = None if toolsets == "default" else toolsets.split(",")
-    for operation in load().listed(owner_of("default").scopes, names):
+    owner = owner_of(tenant)
+
+    async def listed(platform: Platform) -> list[Operation]:
+        lacking = await platform.directory.lacking(owner.tenant)
+        return platform.catalog.listed(owner.scopes, names, lacking=lacking)
+
+    for operation in in_house(listed):
         click.echo(f"{operation.name:32} {operation.title}")
 
 

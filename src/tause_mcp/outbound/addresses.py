@@ -67,6 +67,10 @@ def _wrapped(address: IPv6Address) -> IPv4Address | None:
     return address.ipv4_mapped
 
 
+class Unreached(Unavailable):
+    """There was no connection: nothing was sent."""
+
+
 _ABSENT = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_FAIL})
 
 _lookups: anyio.CapacityLimiter | None = None
@@ -90,14 +94,14 @@ async def addresses_of(host: str, port: int, resolve: Resolve, *, trusted: bool)
 
     Raises:
         Invalid: absent, or not public; the two look the same.
-        Unavailable: the resolver could not answer now.
+        Unreached: the resolver could not answer now.
     """
     try:
         found = await resolve(host, port)
     except OSError as error:
         if isinstance(error, socket.gaierror) and error.errno in _ABSENT:
             raise Invalid(REFUSED, field="url") from None
-        raise Unavailable("the host's name cannot be resolved now; try again later") from None
+        raise Unreached("the host's name cannot be resolved now; try again later") from None
     except UnicodeError:
         raise Invalid(REFUSED, field="url") from None
     if not found or not (trusted or all(is_public(ip_address(text)) for text in found)):

@@ -12,7 +12,7 @@ import anyio
 import httpx2
 
 from tause_mcp.errors import DeadlineExceeded, Invalid, ProviderError, Unavailable
-from tause_mcp.outbound.addresses import Resolve, resolve_host
+from tause_mcp.outbound.addresses import Resolve, Unreached, resolve_host
 from tause_mcp.outbound.answer import RETRYABLE, Answer, bounded
 from tause_mcp.outbound.transport import GuardedTransport
 
@@ -111,6 +111,7 @@ class Outbound:
 
         Raises:
             Invalid: the URL, a header or the address is refused. Nothing was sent.
+            Unreached: there was no connection, so nothing was sent.
             Unavailable, ProviderError, DeadlineExceeded: what went wrong out there.
         """
         request = self._request(method, url, headers or {}, content, credential)
@@ -218,7 +219,7 @@ def _meaning(error: httpx2.TransportError) -> Invalid | ProviderError | Unavaila
     if isinstance(error, httpx2.LocalProtocolError):
         return Invalid("the request holds characters that HTTP does not allow", field="headers")
     if isinstance(error, _NEVER_SENT):
-        return Unavailable("the host cannot be reached; try again later")
+        return Unreached("the host cannot be reached; try again later")
     if isinstance(error, httpx2.RemoteProtocolError):
         return ProviderError("the answer is not valid HTTP, or ended early")
     return Unavailable("the connection broke; try again later")

@@ -1,6 +1,6 @@
 """How an operation is published: MCP definitions as wire dicts, made once."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -8,6 +8,7 @@ from tause_mcp.capability import Prompt, Resource
 from tause_mcp.catalog import Catalog
 from tause_mcp.operation import Operation
 from tause_mcp.server.identity import Identity
+from tause_mcp.tenancy import Caller
 
 _TENANT = {
     "type": "string",
@@ -27,8 +28,10 @@ class Definitions:
     def inputs(self) -> dict[str, dict[str, Any]]:
         return {name: o.inputs.schema for name, o in self._catalog.tools.items()}
 
-    def tools(self, identity: Identity, version: str) -> list[dict[str, Any]]:
-        """What this caller is shown, in stable order."""
+    def tools(
+        self, identity: Identity, version: str, lacking: Iterable[str] = ()
+    ) -> list[dict[str, Any]]:
+        """What this caller is shown, in stable order: nothing of a capability in `lacking`."""
         caller = identity.caller
         several = bool(caller.grants) and not identity.tenant_door
         key = (
@@ -38,13 +41,17 @@ class Definitions:
             several,
             identity.local,
             version,
+            missing := frozenset(lacking),
         )
         found = self._lists.get(key)
         if found is None:
             if len(self._lists) > 1024:
                 self._lists.clear()
             shown = self._catalog.listed(
-                caller.scopes, identity.toolsets, read_only=identity.view.read_only
+                caller.scopes,
+                identity.toolsets,
+                read_only=identity.view.read_only,
+                lacking=missing,
             )
             found = self._lists[key] = [
                 tool_definition(o, several=several, local=identity.local)
@@ -69,23 +76,31 @@ class Definitions:
             }
             yield operation, {"uriTemplate": f"tause://{{tenant_id}}/{declared.path}", **shared}
 
-    def fixed_resources(self, identity: Identity) -> list[dict[str, Any]]:
+    def fixed_resources(
+        self, identity: Identity, lacking: Container[str] = ()
+    ) -> list[dict[str, Any]]:
         """Resources with no variable but the tenant: listed by their URI for this tenant."""
         caller = identity.caller
         return [
             {k: v for k, v in shown.items() if k != "uriTemplate"}
             | {"uri": shown["uriTemplate"].replace("{tenant_id}", caller.tenant)}
             for operation, shown in self.templates
-            if "{" not in operation.declared.path and operation.opens_to(caller.scopes)  # type: ignore[union-attr]  # a resource
+            if "{" not in operation.declared.path  # type: ignore[union-attr]  # a resource
+            and _shown(operation, caller, lacking)
         ]
 
-    def resource_templates(self, identity: Identity) -> list[dict[str, Any]]:
-        scopes = identity.caller.scopes
-        return [shown for operation, shown in self.templates if operation.opens_to(scopes)]
+    def resource_templates(
+        self, identity: Identity, lacking: Container[str] = ()
+    ) -> list[dict[str, Any]]:
+        return [told for o, told in self.templates if _shown(o, identity.caller, lacking)]
 
-    def prompts(self, identity: Identity) -> list[dict[str, Any]]:
-        scopes = identity.caller.scopes
-        return [prompt_definition(o) for o in self._catalog.prompts.values() if o.opens_to(scopes)]
+    def prompts(self, identity: Identity, lacking: Container[str] = ()) -> list[dict[str, Any]]:
+        every = self._catalog.prompts.values()
+        return [prompt_definition(o) for o in every if _shown(o, identity.caller, lacking)]
+
+
+def _shown(operation: Operation, caller: Caller, lacking: Container[str]) -> bool:
+    return operation.opens_to(caller.scopes) and operation.capability not in lacking
 
 
 def tool_definition(operation: Operation, *, several: bool, local: bool) -> dict[str, Any]:

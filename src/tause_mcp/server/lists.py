@@ -1,5 +1,6 @@
 """Every list: filtered by what the caller may use, in stable order, in pages."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mcp import MCPError
@@ -9,7 +10,7 @@ from tause_mcp.errors import Invalid
 from tause_mcp.platform import Platform
 from tause_mcp.server.answers import COMPLETE
 from tause_mcp.server.definitions import Definitions
-from tause_mcp.server.identity import Context, Identify
+from tause_mcp.server.identity import Context, Identify, Identity
 
 PAGE = 100
 
@@ -19,27 +20,38 @@ class Lists:
 
     def __init__(self, platform: Platform, definitions: Definitions, identify: Identify) -> None:
         self._seal = platform.seal
+        self._directory = platform.directory
         self._definitions = definitions
         self._identify = identify
 
     async def tools(self, ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
-        shown = self._definitions.tools(self._identify(ctx), ctx.protocol_version)
+        identity = self._identify(ctx)
+        lacking = await self._lacking(identity)
+        shown = self._definitions.tools(identity, ctx.protocol_version, lacking)
         return self._page(ctx, "tools", shown, params)
 
     async def resources(
         self, ctx: Context, params: PaginatedRequestParams | None
     ) -> dict[str, Any]:
-        shown = self._definitions.fixed_resources(self._identify(ctx))
+        identity = self._identify(ctx)
+        shown = self._definitions.fixed_resources(identity, await self._lacking(identity))
         return self._page(ctx, "resources", shown, params)
 
     async def templates(
         self, ctx: Context, params: PaginatedRequestParams | None
     ) -> dict[str, Any]:
-        shown = self._definitions.resource_templates(self._identify(ctx))
+        identity = self._identify(ctx)
+        shown = self._definitions.resource_templates(identity, await self._lacking(identity))
         return self._page(ctx, "resourceTemplates", shown, params)
 
     async def prompts(self, ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
-        return self._page(ctx, "prompts", self._definitions.prompts(self._identify(ctx)), params)
+        identity = self._identify(ctx)
+        shown = self._definitions.prompts(identity, await self._lacking(identity))
+        return self._page(ctx, "prompts", shown, params)
+
+    async def _lacking(self, identity: Identity) -> Mapping[str, str]:
+        """What the caller's tenant has not configured is in no list."""
+        return await self._directory.lacking(identity.caller.tenant)
 
     def _page(
         self, ctx: Context, name: str, shown: list[dict[str, Any]], params: Any

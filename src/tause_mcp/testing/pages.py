@@ -102,6 +102,9 @@ def tools_page(catalog: Catalog | None = None) -> str:
         ]
         lines += ["| tool | scope | what | arguments |", "|---|---|---|---|"]
         lines += [_row(o) for o in catalog.tools.values() if o.capability == capability.name]
+        if capability.keys:
+            lines += ["", "| configured by `tenants_configure` | type | what |", "|---|---|---|"]
+            lines += [f"| `{n}` | {k.kind} | {k.about} |" for n, k in capability.keys.items()]
     lines += ["", "## Resources and prompts", "", "| | scope | what |", "|---|---|---|"]
     lines += [
         f"| `tause://{{tenant_id}}/{getattr(o.declared, 'path', '')}` | `{o.scope}` | {o.title} |"

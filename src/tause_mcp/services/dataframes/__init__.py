@@ -4,14 +4,13 @@ from importlib.util import find_spec
 from typing import Any
 
 from tause_mcp.capability import Backends, Binding, Capability
-from tause_mcp.errors import Unconfigured
 from tause_mcp.services.dataframes.engine import Engine
 from tause_mcp.services.dataframes.service import NAME_PATTERN, Frame, Frames
 from tause_mcp.services.storage import Storage
 from tause_mcp.tenancy import TenantId
 
 
-def lacking() -> str | None:
+def lacking(*_: object) -> str | None:
     """What to install, unless all is there."""
     if all(find_spec(name) for name in ("polars", "sqlglot")):
         return None
@@ -19,8 +18,6 @@ def lacking() -> str | None:
 
 
 def _frames(binding: Binding) -> Frames:
-    if (text := lacking()) is not None:
-        raise Unconfigured(text)
     storage, engine = binding.service(Storage), binding.backend("dataframes")
     return Frames(binding.database, storage, engine, binding.cipher)
 
@@ -43,7 +40,7 @@ CAPABILITY = Capability(
         factories={"process": "tause_mcp.services.dataframes.engine:open_engine"},
     ),
     on_delete=_left,
-    unconfigured=lacking,
+    lacks=lacking,
 )
 
 __all__ = ["CAPABILITY", "NAME_PATTERN", "Engine", "Frame", "Frames", "lacking"]

@@ -23,6 +23,7 @@ _SWEEP_SECONDS = 15.0
 def _tenants(binding: Binding) -> Tenants:
     announce = Announce(
         configured=lambda tenant: binding.events.resource_updated(tenant, "config"),
+        offered=binding.events.tools_changed,
         closed=binding.credentials.changed,
         deleted=partial(_deleted, binding),
     )

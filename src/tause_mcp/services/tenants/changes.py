@@ -12,6 +12,7 @@ from tause_mcp.services.tenants.directory import Line
 from tause_mcp.services.tenants.history import LIMITS, NAME, PLAN, Ledger, json
 from tause_mcp.services.tenants.values import (
     MAX_VALUES,
+    Keys,
     Kind,
     Value,
     check_limits,
@@ -56,8 +57,8 @@ class Changes:
         """Whether only a tenant above may ask for it."""
         return bool(self.limits or self.unlimited) or self.plan is not None
 
-    def checked(self, line: Line) -> Stored:
-        """The change with every value of its type.
+    def checked(self, line: Line, keys: Keys) -> Stored:
+        """The change with every value of its type; `keys` are those that somebody reads.
 
         Raises:
             Invalid: a value is not of the type that the key has, here or where it is inherited from.
@@ -68,7 +69,7 @@ class Changes:
             raise Invalid(f"types: {min(extra)} has no value here", field="types")
         if both := set(self.remove) & set(self.values):
             raise Invalid(f"remove: {min(both)} is set in the same call", field="remove")
-        values = {k: typed(k, v, self._kind(line, k)) for k, v in self.values.items()}
+        values = {k: typed(k, v, self._kind(line, k), keys) for k, v in self.values.items()}
         return Stored(
             values,
             self.remove,

@@ -1,17 +1,19 @@
 """The tree of tenants as the whole process sees it: who is active, who stands above whom."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
 from tause_mcp import log, times
+from tause_mcp.capability import Key
 from tause_mcp.database import Database, TenantDatabase, Transaction
-from tause_mcp.errors import NotFound
+from tause_mcp.errors import NotFound, Unconfigured
 from tause_mcp.services.tenants import tables
 from tause_mcp.services.tenants.removal import purge
 from tause_mcp.services.tenants.values import (
     DEFAULTS,
+    KNOWN,
     Value,
     effective_limits,
     standing_values,
@@ -25,6 +27,9 @@ _MOST = 10_000
 
 Farewell = Callable[[TenantId], Awaitable[None]]
 """Removes what a deleted tenant keeps outside the database. May run again after a crash."""
+
+Need = Callable[[Mapping[str, Any]], str | None]
+"""From a tenant's values in force: what it lacks for a capability and what to do, or None."""
 
 Gauge = Callable[[TenantDatabase], Awaitable[int]]
 """How much of a limit a tenant uses now."""
@@ -42,7 +47,9 @@ class Standing:
     """When it was created, in epoch seconds."""
     limits: Mapping[str, int]
     values: Mapping[str, Any]
-    """In force, of the keys that always have one: they are asked for in every call."""
+    """In force, of the keys that somebody reads: they are asked for in every call."""
+    lacking: Mapping[str, str]
+    """Capability -> what the tenant lacks for it, and what to do."""
     until: float
 
 
@@ -77,6 +84,10 @@ class TenantDirectory:
     """Which values of one environment count here."""
     farewells: list[Farewell] = field(default_factory=list)
     gauges: dict[str, Gauge] = field(default_factory=dict)
+    keys: dict[str, Key] = field(default_factory=lambda: dict(KNOWN))
+    """What tenants configure that somebody reads."""
+    needs: dict[str, Need] = field(default_factory=dict)
+    """By capability, where it may lack something."""
     announce: Callable[[TenantId], None] = lambda _: None
     """Tells the other processes that a tenant changed."""
     _known: dict[TenantId, Standing] = field(default_factory=dict)
@@ -88,6 +99,11 @@ class TenantDirectory:
             known = await self._stand(tenant)
         if not known.active:
             raise no_such_tenant()
+
+    def require_configured(self, tenant: TenantId, capability: str) -> None:
+        """Raise `Unconfigured`, with what to do, while it lacks something for a capability."""
+        if (text := self.cached_lacking(tenant).get(capability)) is not None:
+            raise Unconfigured(text)
 
     async def active_since(self, tenant: TenantId) -> float | None:
         """When an active tenant was created (epoch seconds); None when absent or suspended.
@@ -111,15 +127,34 @@ class TenantDirectory:
         line = await self.line(tenant)
         if len(self._known) >= _MOST:
             self._known.clear()
+        values = standing_values(line, self.keys)
         known = self._known[tenant] = Standing(
             line.ids,
             line.active,
             line.created_at / times.SECOND,
             effective_limits(line),
-            standing_values(line),
+            values,
+            self._lacking(values),
             monotonic() + FRESH,
         )
         return known
+
+    def _lacking(self, values: Mapping[str, Any]) -> dict[str, str]:
+        found = {capability: need(values) for capability, need in self.needs.items()}
+        return {capability: text for capability, text in found.items() if text is not None}
+
+    async def lacking(self, tenant: TenantId) -> Mapping[str, str]:
+        """Capability -> what the tenant lacks for it and what to do."""
+        return (await self._fresh(tenant)).lacking
+
+    def cached_lacking(self, tenant: TenantId) -> Mapping[str, str]:
+        """The same without waiting, once `require_active` has passed."""
+        known = self._known.get(tenant)
+        return {} if known is None else known.lacking
+
+    def declares(self, touched: Iterable[str]) -> bool:
+        """Whether a capability reads one of these keys."""
+        return any(key in self.keys and key not in KNOWN for key in touched)
 
     def forget(self, tenant: TenantId) -> None:
         """Read anew, in every process, what stands about a tenant and everyone below it."""
@@ -148,9 +183,11 @@ class TenantDirectory:
         return None if known is None else known.limits.get(name)
 
     def cached_value(self, tenant: TenantId, name: str) -> Any:
-        """The value in force of a key of `DEFAULTS`, without waiting."""
+        """The value in force of one of `keys`, without waiting; None where nobody states one."""
         known = self._known.get(tenant)
-        return DEFAULTS[name].value if known is None else known.values[name]
+        if known is not None:
+            return known.values[name]
+        return DEFAULTS[name].value if name in DEFAULTS else None
 
     def cached_born(self, tenant: TenantId) -> int:
         """When it was made (epoch microseconds), once `require_active` has passed; else 0."""

@@ -17,7 +17,6 @@ from tause_mcp.services.tenants.history import LIMITS, Change, Ledger, changes_o
 from tause_mcp.services.tenants.info import TenantInfo
 from tause_mcp.services.tenants.removal import purge
 from tause_mcp.services.tenants.values import (
-    KNOWN,
     Origin,
     check_limits,
     limit_origins,
@@ -34,6 +33,8 @@ class Announce:
     """Whom a change concerns beyond the rows: this process's caches, and listeners."""
 
     configured: Callable[[TenantId], None]
+    offered: Callable[[TenantId], None]
+    """What the tenant is offered may have changed with its configuration."""
     closed: Callable[[TenantId], None]
     """The tenant is suspended or deleted: its callers are to be checked anew."""
     deleted: Callable[[TenantId], None]
@@ -137,15 +138,18 @@ class Tenants:
         target = line.ids[0]
         if changes.privileged:
             self._require_above(target)
-        for key in (*changes.values, *changes.remove):
-            if known := KNOWN.get(key):
+        touched = (*changes.values, *changes.remove)
+        for key in touched:
+            if known := self._directory.keys.get(key):
                 self._caller.require(known.scope)
         _check_plan_name(changes.plan or None)
-        stored = changes.checked(line)
+        stored = changes.checked(line, self._directory.keys)
         await self._database.write(lambda tx: store(tx, target, stored, self._caller), house=True)
         self._directory.forget(target)
         for row in await self._directory.below(target):
             self._announce.configured(TenantId(row[0]))
+            if changes.plan is not None or self._directory.declares(touched):
+                self._announce.offered(TenantId(row[0]))
         return (await self.get(target))[0]
 
     def _require_above(self, target: TenantId) -> None:

@@ -4,16 +4,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from tause_mcp.capability import Key, ValueKind
 from tause_mcp.errors import Invalid
 
 if TYPE_CHECKING:
     from tause_mcp.services.tenants.directory import Line
 
-Kind = Literal["string", "integer", "float", "boolean", "json", "secret"]
+Kind = ValueKind
 Source = Literal["tenant", "parent", "plan", "default", "none"]
 
 KEY_PATTERN = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
@@ -67,20 +68,14 @@ DEFAULTS: Mapping[str, Value] = {
 RETENTION, RETENTION_FLOOR = "audit.retention_days", "audit.retention_floor_days"
 
 
-class Known(NamedTuple):
-    """A key that the house itself reads: its type, its bounds, and what a writer must hold."""
+Keys = Mapping[str, Key]
 
-    kind: Kind
-    low: int = 0
-    high: int = 2**53
-    scope: str = "tenants:write"
-
-
-KNOWN: Mapping[str, Known] = {
-    **{key: Known(value.kind) for key, value in DEFAULTS.items()},
-    RETENTION: Known("integer", 1, 36_500, "tenants:admin"),
-    RETENTION_FLOOR: Known("integer", 1, 36_500, "tenants:admin"),
+KNOWN: Keys = {
+    **{key: Key(value.kind) for key, value in DEFAULTS.items()},
+    RETENTION: Key("integer", low=1, high=36_500, scope="tenants:admin"),
+    RETENTION_FLOOR: Key("integer", low=1, high=36_500, scope="tenants:admin"),
 }
+"""The keys that the house itself reads; each capability adds its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +107,8 @@ def kind_of(value: Any) -> Kind:
             return "json"
 
 
-def typed(key: str, value: Any, kind: Kind | None) -> Value:
-    """`value` as `kind` (None: its own type).
+def typed(key: str, value: Any, kind: Kind | None, keys: Keys = KNOWN) -> Value:
+    """`value` as `kind` (None: its own type); a key of `keys` as that demands.
 
     Raises:
         Invalid: the key is outside the grammar, or the value is null, too large or not of the type.
@@ -125,7 +120,7 @@ def typed(key: str, value: Any, kind: Kind | None) -> Value:
     if isinstance(value, float) and not isfinite(value):
         raise Invalid(f"values: {key} is not a finite number", field="values")
     own = kind_of(value)
-    known = KNOWN.get(key)
+    known = keys.get(key)
     kind = known.kind if known else kind or own
     if kind == "float" and own == "integer":
         value, own = float(value), "float"
@@ -133,13 +128,20 @@ def typed(key: str, value: Any, kind: Kind | None) -> Value:
         own = _secret(key, value, kind)
     if kind not in (own, "json"):
         raise Invalid(f"values: {key} is of type {kind}, not {own}", field="values")
-    if known and kind == "integer" and not known.low <= value <= known.high:
-        raise Invalid(f"values: {key} is from {known.low} to {known.high}", field="values")
+    if known:
+        _check_known(key, value, known)
     if key.startswith(PLANS):
-        _check_plan(key, value)
+        _check_plan(key, value, keys)
     if len(told(key, value)) > MAX_VALUE:
         raise Invalid(f"values: {key} is over {MAX_VALUE} bytes", field="values")
     return Value(kind, value)
+
+
+def _check_known(key: str, value: Any, known: Key) -> None:
+    if known.kind == "integer" and not known.low <= value <= known.high:
+        raise Invalid(f"values: {key} is from {known.low} to {known.high}", field="values")
+    if known.pattern and re.fullmatch(known.pattern, value, re.ASCII) is None:
+        raise Invalid(f"values: {key} matches {known.pattern}", field="values")
 
 
 def _secret(key: str, value: Any, kind: Kind) -> Kind:
@@ -168,7 +170,7 @@ def check_limits(limits: Mapping[str, Any], field: str = "limits") -> None:
             raise Invalid(f"{field}: {name} is a whole number from 0 to 2^53", field=field)
 
 
-def _check_plan(key: str, value: Any) -> None:
+def _check_plan(key: str, value: Any, keys: Keys) -> None:
     if not isinstance(value, dict) or not set(value) <= {"values", "limits"}:
         raise Invalid(f'values: {key} is {{"values": {{}}, "limits": {{}}}}', field="values")
     if not all(isinstance(part, dict) for part in value.values()):
@@ -177,7 +179,7 @@ def _check_plan(key: str, value: Any) -> None:
     for name, inner in value.get("values", {}).items():
         if name.startswith(PLANS):
             raise Invalid("values: a plan defines no plans", field="values")
-        typed(name, inner, None)
+        typed(name, inner, None, keys)
 
 
 def plan_of(line: "Line", depth: int) -> dict[str, Any]:
@@ -216,9 +218,10 @@ def in_force(line: "Line") -> dict[str, Origin]:
     return {key: origin for key, origin in found.items() if origin is not None}
 
 
-def standing_values(line: "Line") -> dict[str, Any]:
-    """The values in force of the keys that always have one."""
-    return {key: next(origins(line, key)).value.value for key in DEFAULTS}
+def standing_values(line: "Line", keys: Keys = KNOWN) -> dict[str, Any]:
+    """The values in force of `keys`, and None where nobody states one."""
+    found = {key: next(origins(line, key), None) for key in keys}
+    return {key: None if origin is None else origin.value.value for key, origin in found.items()}
 
 
 def retention_days(line: "Line") -> int | None:
