@@ -216,6 +216,10 @@ class Tool:
     part: PartOf = None
     consent: Ask | None = None
     guard: Guard | None = None
+    asks: Function | None = None
+    """`async def(services..., arguments...) -> bool`, its parameters named as the tool's: looks before
+    a person is asked. Raises what would be refused anyway; False: what the call asks for stands
+    already, so nobody is asked."""
     flagship: bool = False
     secret: bool = False
     """The result holds a secret: shown once, never stored for a repeated idempotency key."""
@@ -368,6 +372,9 @@ class Capability:
     """From the settings and the tenant's values in force of `keys` (None where nobody states one):
     what this tenant lacks for it and what to do, or None. While it lacks something nothing of the
     capability is listed, and every call of it is `Unconfigured` with that text."""
+    screen: Callable[[Mapping[str, Any]], None] | None = None
+    """Looks at the raw arguments of each of its operations before anything else does, and raises
+    what may be neither kept nor logged nor digested (`cards.without_cards`)."""
 
     def declared(self, kind: type[T]) -> list[T]:
         """The values of one kind that its modules declare, in the order of the source."""

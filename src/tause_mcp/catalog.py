@@ -57,7 +57,7 @@ class Catalog:
     def _compiled(self, kind: type[Any]) -> list[Operation]:
         known = frozenset(self.services)
         return [
-            compile_operation(declared, c.name, known)
+            compile_operation(declared, c.name, known, c.screen)
             for c in self.capabilities
             for declared in c.declared(kind)
         ]

@@ -1,13 +1,17 @@
 """The order of a call's steps, what is refused before the work, and consent."""
 
+from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
 from tests.support.pipeline import House, Shelf, operation
 from tests.support.shelf import ASK, GET, PAID, PAY, PUT, approve, shelf_get, shelf_put
 
 from tause_mcp.capability import Prompt
 from tause_mcp.errors import (
+    Conflict,
+    DeadlineExceeded,
     Forbidden,
     Invalid,
     NotFound,
@@ -210,6 +214,54 @@ async def test_what_would_be_refused_anyway_is_not_asked(house: House) -> None:
     with pytest.raises(Forbidden, match="not yours"):
         await house.run(guarded)
     assert "consent" not in house.ledger.steps
+
+
+async def test_what_stands_already_asks_nobody_and_what_cannot_be_is_refused(house: House) -> None:
+    seen: list[str] = []
+
+    async def looks(shelf: Shelf, name: str) -> bool:
+        seen.append(name)
+        if name == "gone":
+            raise Conflict("it is gone")
+        return name != "stands"
+
+    looked = operation(shelf_put, consent=lambda arguments: ASK, asks=looks)
+    assert (await house.run(looked, {"name": "stands"})).value == {"put": "stands"}
+    assert "consent" not in house.ledger.steps
+    with pytest.raises(Conflict, match="it is gone"):
+        await house.run(looked, {"name": "gone"})
+    assert (await house.run(looked)).value["status"] == "approval_required"
+    assert seen == ["stands", "gone", "a"]
+    assert house.ledger.rows() == ["row:stands"]
+
+
+async def test_what_looks_first_has_a_deadline_and_only_the_arguments_of_its_tool(
+    house: House,
+) -> None:
+    async def slow(shelf: Shelf) -> bool:
+        await anyio.sleep(30)
+        return True
+
+    async def other(shelf: Shelf, what: str) -> bool:
+        return True
+
+    house.deadline = 0.05
+    with pytest.raises(DeadlineExceeded, match="nothing was done"):
+        await house.run(operation(shelf_put, consent=lambda arguments: ASK, asks=slow))
+    with pytest.raises(TypeError, match="other asks for what"):
+        operation(shelf_put, asks=other)
+
+
+async def test_a_screen_looks_before_anything_is_read(house: House) -> None:
+    def screen(arguments: Any) -> None:
+        if "secret" in str(arguments):
+            raise Invalid("not that", field="name")
+
+    screened = replace(operation(shelf_put), screen=screen)
+    with pytest.raises(Invalid, match="not that"):
+        await house.run(screened, {"name": "secret", "unknown": 1}, idempotency_key="k")
+    assert house.ledger.steps == []
+    assert (await house.run(screened)).value == {"put": "a"}
 
 
 async def test_a_question_reaches_the_door(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
