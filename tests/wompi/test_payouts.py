@@ -8,6 +8,7 @@ import anyio
 import httpx2
 import orjson
 import pytest
+from tests.wompi.receiver import Receiver
 
 from tause_mcp.testing.wompi import Sandbox, Served
 from tause_mcp.testing.wompi.clock import BOGOTA
@@ -245,6 +246,19 @@ async def test_events_of_payouts_have_their_own_shape(payouts: Payouts, sandbox:
     told = line["data"]["transaction"]
     written = f"{told['id']}APPROVED1000000{line['timestamp']}{sandbox.keys.payouts_events}"
     assert line["signature"]["checksum"] == hashlib.sha256(written.encode()).hexdigest()
+
+
+async def test_any_success_takes_an_event_of_payouts(
+    payouts: Payouts, sandbox: Sandbox, receiver: Receiver
+) -> None:
+    sandbox.change(auto_deliver=False, payouts_webhook_url=receiver.url)
+    receiver.status = 204
+    made = (await payouts.post("/v1/payouts", payouts.batch())).json()["data"]["payoutId"]
+    sandbox.decide(made, "APPROVED")
+    assert await sandbox.deliver() == 2
+    assert [d.outcome for d in sandbox.deliveries] == ["delivered"] * 2
+    with pytest.raises(ValueError, match="pending payout"):
+        sandbox.decide(made, "FAILED")
 
 
 # -- Bre-B -----------------------------------------------------------------------------------------
