@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -20,46 +21,51 @@ class Killed(BaseException):
 
 
 class Dying:
-    """Runs a coroutine until its `at`-th wait, and no further.
+    """Runs a coroutine until its `at`-th wait; there it is told that it died, and ends.
 
-    What it waited for then goes on by itself (the commit was on its way), or, when `undone`, is
-    cancelled with it.
+    What it waited for goes on by itself (the commit was on its way), or, when `undone`, is
+    cancelled with it. Of ours nothing runs any more; the database's own client may still roll back.
     """
 
     def __init__(self, work: Coroutine[Any, Any, Any], at: int, *, undone: bool) -> None:
         self._work, self._at, self._undone = work, at, undone
+        self.killed = False
 
     def __await__(self) -> Generator[Any, Any, Any]:
         steps = self._work.__await__()
         step: Callable[[], Any] = partial(next, steps)
-        for _ in range(self._at):
+        for number in count():
             try:
                 waited = step()
             except StopIteration as done:
                 return done.value
+            dies = number == self._at
+            if dies and waited is not None:
+                self._leave(waited)
             try:
-                step = partial(steps.send, (yield waited))
+                sent = None if dies and not self._undone else (yield waited)
+                step = partial(steps.send, sent)
             except BaseException as error:
                 step = partial(steps.throw, error)
-        try:
-            waited = step()
-        except StopIteration as done:
-            return done.value
-        if self._undone and waited is not None:
+            if dies:
+                self.killed = True
+                step = partial(steps.throw, Killed())
+
+    def _leave(self, waited: Any) -> None:
+        if self._undone:
             waited.cancel()
-        elif waited is not None:
+        else:
             waited._asyncio_future_blocking = False
-        steps.close()
-        raise Killed
 
 
 async def dies(work: Coroutine[Any, Any, Any], at: int, *, undone: bool) -> bool:
+    """Whether it died before it was done."""
+    dying = Dying(work, at, undone=undone)
     try:
-        await Dying(work, at, undone=undone)
+        await dying
     except Killed:
         await asyncio.sleep(0.01)  # what was on its way arrives
-        return True
-    return False
+    return dying.killed
 
 
 async def settle(till: Till, id_: str, later: Callable[[float], None]) -> Any:
