@@ -1,4 +1,7 @@
-"""A process that dies at any moment charges nobody twice, and loses no payment."""
+"""A process that dies at any moment charges nobody twice, and loses no payment.
+
+Here it dies inside this process, at each of its waits in turn; a server's client does not outlive
+that cleanly, so on servers whole processes are killed (tests/torture)."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
@@ -13,7 +16,7 @@ from tause_mcp.services.payments import tables
 
 from .conftest import Till
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.embedded]
 
 
 class Killed(BaseException):
@@ -23,8 +26,8 @@ class Killed(BaseException):
 class Dying:
     """Runs a coroutine until its `at`-th wait; there it is told that it died, and ends.
 
-    What it waited for goes on by itself (the commit was on its way), or, when `undone`, is
-    cancelled with it. Of ours nothing runs any more; the database's own client may still roll back.
+    What it waited for still happens (the commit was on its way), or, when `undone`, is cancelled
+    with it. Of ours nothing runs any more; the database's own client may still roll back.
     """
 
     def __init__(self, work: Coroutine[Any, Any, Any], at: int, *, undone: bool) -> None:
@@ -40,22 +43,15 @@ class Dying:
             except StopIteration as done:
                 return done.value
             dies = number == self._at
-            if dies and waited is not None:
-                self._leave(waited)
+            if dies and self._undone and waited is not None:
+                waited.cancel()
             try:
-                sent = None if dies and not self._undone else (yield waited)
-                step = partial(steps.send, sent)
+                step = partial(steps.send, (yield waited))
             except BaseException as error:
                 step = partial(steps.throw, error)
             if dies:
                 self.killed = True
                 step = partial(steps.throw, Killed())
-
-    def _leave(self, waited: Any) -> None:
-        if self._undone:
-            waited.cancel()
-        else:
-            waited._asyncio_future_blocking = False
 
 
 async def dies(work: Coroutine[Any, Any, Any], at: int, *, undone: bool) -> bool:
