@@ -135,6 +135,9 @@ async def test_nothing_that_a_tenant_keeps_is_anywhere_in_plain(
         await call("secrets_put", name="gone", value=canary())
         await call("secrets_delete", name="gone")
         await documents(call, canary(), canary())
+        await call("cache_set", key="a", value={"v": canary()})
+        await call("dataframes_put", name="a", records=[{"v": canary()}, {"v": canary() * 500}])
+        await call("dataframes_query", sql=f"SELECT v, '{canary()}' AS w FROM a")
         asked = await call("access_create_key", role="admin", name=canary()[:60])
         assert asked["status"] == "approval_required"
         kept = await call("storage_get", key=NAME)
