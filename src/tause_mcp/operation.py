@@ -27,6 +27,9 @@ from tause_mcp.errors import Invalid
 from tause_mcp.schemas import ClosedSchema, PlainSchema, check_json, slim, tightened
 from tause_mcp.tenancy import Caller, Scopes
 
+WAITING = "approval_required"
+"""The `status` of a call that waits for a person."""
+
 
 class Inputs:
     """The validated inputs of a function: strict, closed, bounded."""
@@ -91,7 +94,8 @@ def _told(wrong: ValidationError) -> Invalid:
 class Outputs:
     """How a function's result becomes a JSON object, and the schema that says so."""
 
-    def __init__(self, annotation: Any, *, relaxed: bool) -> None:
+    def __init__(self, annotation: Any, *, relaxed: bool, asks: bool = False) -> None:
+        """`relaxed`: the result may be another one, stored elsewhere; `asks`: or wait for a person."""
         self._plain = is_typeddict(annotation) or get_origin(annotation) is dict
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
         schema = slim(self._adapter.json_schema(schema_generator=PlainSchema, mode="serialization"))
@@ -101,6 +105,8 @@ class Outputs:
         schema.pop("description", None)
         if relaxed:
             schema.pop("required", None)
+        if asks:
+            _may_wait(schema.get("properties", {}).get("status", {}))
         self.schema: dict[str, Any] = schema
 
     def write(self, result: Any) -> dict[str, Any]:
@@ -108,6 +114,14 @@ class Outputs:
             return result  # type: ignore[no-any-return]  # a TypedDict is its own JSON
         told = self._adapter.dump_python(result, mode="json", exclude_none=True, by_alias=True)
         return {"result": told} if self._wrapped else told
+
+
+def _may_wait(status: dict[str, Any]) -> None:
+    """Among the words of a `status` is that of a call which waits: clients check what they get."""
+    if "const" in status:
+        status["enum"] = [status.pop("const")]
+    if "enum" in status:
+        status["enum"] = [*status["enum"], WAITING]
 
 
 @dataclass(frozen=True)
@@ -199,7 +213,6 @@ def compile_operation(
     signature = inspect.signature(declared.fn, eval_str=True)
     wants, inputs = _split(signature, services | INJECTED)
     shown = declared if isinstance(declared, Tool) else None
-    relaxed = shown is not None and (shown.consent is not None or shown.open_result)
     return Operation(
         name=declared.name,
         kind=type(declared).__name__.lower(),
@@ -213,10 +226,15 @@ def compile_operation(
         part=None if isinstance(declared, Prompt) else declared.part,
         consent=shown.consent if shown else None,
         inputs=Inputs(declared.name, inputs),
-        outputs=Outputs(signature.return_annotation, relaxed=relaxed) if shown else None,
+        outputs=_outputs(signature.return_annotation, shown) if shown else None,
         wants=tuple(wants.items()),
         declared=declared,
     )
+
+
+def _outputs(annotation: Any, declared: Tool) -> Outputs:
+    asks = declared.consent is not None
+    return Outputs(annotation, relaxed=asks or declared.open_result, asks=asks)
 
 
 def _prose(doc: str) -> str:

@@ -21,7 +21,7 @@ from tause_mcp import log
 from tause_mcp.capability import Tool
 from tause_mcp.database import TenantDatabase
 from tause_mcp.errors import DeadlineExceeded, Forbidden, Invalid, TauseError, TooLarge
-from tause_mcp.operation import Operation
+from tause_mcp.operation import WAITING, Operation
 from tause_mcp.steps import (
     Approval,
     Approvals,
@@ -54,6 +54,7 @@ __all__ = [
     "Tenants",
     "Watch",
     "digest_of",
+    "pending",
     "refuse",
 ]
 
@@ -191,7 +192,7 @@ class Pipeline:
             return _repeated(first)
         approval = await self._consent(operation, call, arguments, digest)
         if approval is not None and approval.status != "granted":
-            told = _pending(approval)
+            told = pending(approval)
             return Result(told, orjson.dumps(told), approval)
         try:
             await self.limits.admit(caller, operation)
@@ -331,9 +332,10 @@ def _repeated(first: dict[str, Any]) -> Result:
     return Result(first, orjson.dumps(first))
 
 
-def _pending(approval: Approval) -> dict[str, Any]:
+def pending(approval: Approval) -> dict[str, Any]:
+    """The result of a call that waits for a person."""
     return {
-        "status": "approval_required",
+        "status": WAITING,
         "id": approval.id,
         "url": approval.url,
         "command": f"tause-mcp approvals approve {approval.id}",

@@ -64,6 +64,17 @@ async def test_the_command_line_answers_and_the_same_call_completes(server, mode
     assert again.structured_content["status"] == "approval_required"
 
 
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [("tenants_delete", {"tenant_id": "nobody"}), ("database_drop_collection", {"name": "none"})],
+)
+async def test_a_client_that_checks_results_takes_one_that_waits(server, tool, arguments) -> None:
+    async with over_http(f"{server.url}/mcp", server.key) as client:
+        await client.list_tools()
+        waiting = await client.call_tool(tool, arguments)
+    assert waiting.structured_content["status"] == "approval_required"
+
+
 async def test_another_call_does_not_complete_with_it(server) -> None:
     arguments = fresh()
     waiting = await called(server, arguments)

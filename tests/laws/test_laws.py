@@ -8,12 +8,14 @@ from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from tause_mcp.capability import (
     READ,
     REPLACE,
     Backends,
     Capability,
+    Consent,
     Hints,
     Route,
     prompt,
@@ -67,6 +69,21 @@ def plain(name: str = "shelf_get", **told: Any) -> Any:
         return {}
 
     return declared(fn, name, **told)
+
+
+class Numbered(TypedDict):
+    """A result whose id cannot be that of an approval."""
+
+    id: int
+
+
+def asking() -> Any:
+    async def fn(shelf: Shelf) -> Numbered:
+        return {"id": 1}
+
+    return declared(
+        fn, "shelf_put", scope="shelf:write", hints=REPLACE, consent=lambda _: Consent("Put it")
+    )
 
 
 def taking(annotation: Any) -> Catalog:
@@ -138,6 +155,7 @@ BREACHES: list[tuple[laws.Law, Catalog, str]] = [
     (laws.inputs_are_closed_and_bounded, taking(float), "minimum"),
     (laws.inputs_are_enforced, telling(int, maximum=5), "against its own schema"),
     (laws.outputs_are_objects, made(plain()), ""),
+    (laws.every_answer_has_the_published_shape, made(asking()), "shelf_put"),
     (laws.what_is_made_can_be_undone, made(plain("shelf_put", hints=REPLACE)), "shelf_delete"),
     (
         laws.what_is_made_can_be_undone,
@@ -202,6 +220,12 @@ def test_a_result_that_is_no_object_is_named() -> None:
     )
     with pytest.raises(AssertionError, match="no object"):
         laws.outputs_are_objects(SimpleNamespace(tools={"shelf_get": operation}))
+
+
+def test_a_status_may_be_that_of_waiting() -> None:
+    """A call that asks a person answers with that status first, whatever its own are."""
+    schema = load(()).tools["tenants_delete"].outputs.schema
+    assert schema["properties"]["status"]["enum"] == ["deleted", "deleting", "approval_required"]
 
 
 def test_every_law_is_shown_to_be_breakable() -> None:

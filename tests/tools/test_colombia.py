@@ -84,6 +84,36 @@ async def test_a_wrong_argument_is_named(
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("tool", "arguments", "spanish", "english"),
+    [
+        ("colombia_validate_document", {"type": "XX", "number": "1"}, "uno de NIT", "one of NIT"),
+        ("colombia_list_municipalities", {"department_code": "5"}, "dos cifras", "two digits"),
+        ("colombia_list_municipalities", {"department_code": "00"}, "ningún", "no department"),
+        ("colombia_get_uvt", {"year": 2027}, "la UVT se conoce", "the UVT is known"),
+        ("colombia_add_business_days", {"date": "x", "days": 1}, "un día como", "a day as"),
+        ("colombia_compute_cufe", {**INVOICE, "key": "secret://a"}, "un secreto", "a secret"),
+        ("colombia_compute_cufe", {**INVOICE, "total": "1,5"}, "pesos como", "pesos as"),
+        ("colombia_compute_cufe", {**INVOICE, "issuer_nit": "1-1"}, "cifras", "digits"),
+    ],
+)
+async def test_a_refusal_is_in_the_language_of_the_tenant(
+    home: House, tool: str, arguments: dict[str, Any], spanish: str, english: str
+) -> None:
+    with pytest.raises((Invalid, NotFound), match=f": {spanish}"):
+        await home.call(tool, arguments)
+    await home.call("tenants_configure", {"values": {"locale": "en-US"}})
+    with pytest.raises((Invalid, NotFound), match=f": {english}"):
+        await home.call(tool, arguments)
+
+
+async def test_a_number_where_text_belongs_is_told_in_both_languages(home: House) -> None:
+    """The arguments are read before the tenant's language is."""
+    with pytest.raises(Invalid, match="un número pierde los ceros a la izquierda") as refused:
+        await home.call("colombia_validate_nit", {"number": 800197268})
+    assert "a number loses leading zeros" in str(refused.value)
+
+
 async def test_a_cursor_of_another_list_or_tenant_is_refused(home: House) -> None:
     await home.tenant("other")
     page = await home.call("colombia_list_municipalities", {"limit": 1})

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tause_mcp.capability import resource
 from tause_mcp.services import colombia as co
+from tause_mcp.services.colombia import Colombia
 from tause_mcp.tools.colombia import shown, shown_departments
 
 
@@ -27,8 +28,9 @@ async def colombia_departments() -> dict[str, Any]:
     complete={"department_code": codes},
 )
 async def colombia_municipalities(
+    colombia: Colombia,
     department_code: Annotated[str, Field(max_length=20)],
 ) -> dict[str, Any]:
     """All municipalities of one department by DANE code."""
-    found = co.municipalities_of(department_code)
+    found = co.municipalities_of(department_code, language=colombia.language)
     return {"department_code": department_code, "items": [shown(row) for row in found]}

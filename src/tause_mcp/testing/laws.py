@@ -10,8 +10,11 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import jsonschema_rs
+
 from tause_mcp.capability import Prompt, Resource, Route
 from tause_mcp.catalog import Catalog
+from tause_mcp.pipeline import Approval, pending
 from tause_mcp.tenancy import Scopes
 from tause_mcp.testing.breaches import capabilities, hold, of
 from tause_mcp.testing.inputs import (
@@ -153,6 +156,26 @@ def outputs_are_objects(catalog: Catalog, only: str | None = None) -> None:
     hold(breaches())
 
 
+_WAITS = Approval("ap_x.1", "pending", "Do it", "2026-01-31T12:00:00Z", "https://x/approvals/1")
+_KEPT = {"preview": "{", "key": "results/x", "size": 30_000, "url": "https://x/objects/1"}
+
+
+def every_answer_has_the_published_shape(catalog: Catalog, only: str | None = None) -> None:
+    """Clients check a result against its schema: that of a call which waits for a person, and of
+    one that was stored because it is large, pass too."""
+
+    def breaches() -> Iterator[str]:
+        for o in of(catalog.tools, only):
+            schema = o.outputs.schema if o.outputs is not None else {}
+            answers = [pending(_WAITS)] if o.consent is not None else []
+            answers += [_KEPT] if o.open_result else []
+            for answer in answers:
+                for error in jsonschema_rs.validator_for(schema).iter_errors(answer):
+                    yield f"{o.name}: its schema refuses {answer}: {error.message}"
+
+    hold(breaches())
+
+
 # --- what belongs together -------------------------------------------------------------------------
 
 
@@ -274,6 +297,7 @@ LAWS: tuple[Law, ...] = (
     inputs_are_closed_and_bounded,
     inputs_are_enforced,
     outputs_are_objects,
+    every_answer_has_the_published_shape,
     what_is_made_can_be_undone,
     data_goes_with_its_tenant,
     routes_name_their_tool,

@@ -7,18 +7,21 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from tause_mcp.capability import READ, Pages, tool
-from tause_mcp.errors import Invalid
 from tause_mcp.services import colombia as co
 from tause_mcp.services.colombia import Colombia
+from tause_mcp.services.colombia.refusals import refused
 from tause_mcp.services.secrets import Secrets
+
+_QUOTED = (
+    'va como texto, entre comillas ("05001"): un número pierde los ceros a la izquierda / '
+    "is text, in quotes: a number loses leading zeros"
+)
 
 
 def _text(given: Any) -> Any:
     """Codes and numbers of documents are text: a JSON number has lost its zeros already."""
     if isinstance(given, int | float):
-        raise PydanticCustomError(
-            "text", 'is text, in quotes, such as "05001": a number loses leading zeros'
-        )
+        raise PydanticCustomError("text", _QUOTED)  # nobody knows the tenant's language yet
     return given
 
 
@@ -207,6 +210,7 @@ def shown_departments() -> list[Department]:
 
 @tool("List municipalities", scope="colombia:read", hints=READ)
 async def colombia_list_municipalities(
+    colombia: Colombia,
     pages: Pages,
     department_code: DepartmentCode = None,
     limit: Annotated[int, Field(ge=1, le=200)] = 200,
@@ -217,7 +221,7 @@ async def colombia_list_municipalities(
     rows = (
         tuple(co.municipalities().values())
         if department_code is None
-        else co.municipalities_of(department_code)
+        else co.municipalities_of(department_code, language=colombia.language)
     )
     items = [shown(row) for row in rows if row.code > after][: limit + 1]
     page = pages.page(items, limit, lambda item: item["code"], department_code)
@@ -292,7 +296,7 @@ async def colombia_add_business_days(
 
     `skipped` are the holidays on weekdays in between, the last 60 at most.
     """
-    start = co.day_of(date)
+    start = co.day_of(date, language=colombia.language)
     found = co.add_business_days(start, days, saturdays=saturdays, language=colombia.language)
     skipped = [_holiday(on.isoformat(), name) for on, name in found.skipped[-60:]]
     return BusinessDay(date=found.day.isoformat(), skipped=skipped)
@@ -307,7 +311,8 @@ async def colombia_get_uvt(
     year: Annotated[int | None, Field(ge=1985, le=2100, description="By default this one.")] = None,
 ) -> UvtValue:
     """Tell the tax unit (UVT) of a year in pesos. Use for thresholds and fines."""
-    found = co.get_uvt(colombia.today().year if year is None else year)
+    asked = colombia.today().year if year is None else year
+    found = co.get_uvt(asked, language=colombia.language)
     cents = found.pesos * 100
     told = UvtValue(
         year=found.year,
@@ -321,6 +326,7 @@ async def colombia_get_uvt(
 
 @tool("Compute a CUFE or CUDE", scope="colombia:read", hints=READ)
 async def colombia_compute_cufe(
+    colombia: Colombia,
     secrets: Secrets,
     number: Annotated[str, Field(max_length=64, description="With prefix, no separator."), Text],
     issue_date: Day,
@@ -355,11 +361,12 @@ async def colombia_compute_cufe(
         total=total,
         issuer_nit=issuer_nit,
         customer_id=customer_id,
-        key=await _key(secrets, key),
+        key=await _key(colombia, secrets, key),
         iva=iva,
         inc=inc,
         ica=ica,
         environment=environment,
+        language=colombia.language,
     )
     scheme: Literal["CUFE-SHA384", "CUDE-SHA384"] = (
         "CUFE-SHA384" if kind == "cufe" else "CUDE-SHA384"
@@ -367,8 +374,8 @@ async def colombia_compute_cufe(
     return Cufe(uuid=uuid, scheme=scheme, url=co.search_url(uuid, environment))
 
 
-async def _key(secrets: Secrets, text: str) -> str:
+async def _key(colombia: Colombia, secrets: Secrets, text: str) -> str:
     """The key, or what a secret named `dian...` holds: a digest of any other would help to guess it."""
     if text.startswith(_REFERENCE) and not text.startswith(_DIAN):
-        raise Invalid("key: a secret for this begins with secret://dian", field="key")
+        raise refused("secret_name", "key", colombia.language)
     return await secrets.resolve(text)

@@ -27,7 +27,7 @@ def test_the_uvt_of_a_year(year: int) -> None:
 
 @pytest.mark.parametrize("year", [2019, 2027, 0, True, "2026", None])
 def test_an_unknown_year_is_not_found(year: int) -> None:
-    with pytest.raises(NotFound, match="2020 to 2026"):
+    with pytest.raises(NotFound, match="2020 a 2026"):
         get_uvt(year)
 
 

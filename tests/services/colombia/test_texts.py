@@ -15,12 +15,19 @@ from tause_mcp.services.colombia import (
     validate_plate,
     validate_postal_code,
 )
+from tause_mcp.services.colombia.refusals import REFUSALS
 from tause_mcp.services.colombia.texts import TEXTS
 
+SENTENCES = {**TEXTS, **REFUSALS}
 
-@pytest.mark.parametrize("code", TEXTS)
+
+def test_no_code_means_two_things() -> None:
+    assert len(SENTENCES) == len(TEXTS) + len(REFUSALS)
+
+
+@pytest.mark.parametrize("code", SENTENCES)
 def test_both_languages_tell_the_same_things(code: str) -> None:
-    es, en = TEXTS[code]
+    es, en = SENTENCES[code]
     assert es and en
     assert es != en
     fields = [{name for _, name, _, _ in string.Formatter().parse(t) if name} for t in (es, en)]

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from functools import cache
 from typing import NamedTuple
 
-from tause_mcp.errors import Invalid
+from tause_mcp.services.colombia.refusals import refused
 from tause_mcp.services.colombia.texts import Language
 
 FIRST, LAST = 1985, 2100
@@ -98,7 +98,7 @@ def holidays(year: int, *, language: Language = "es") -> Mapping[date, str]:
         Invalid: a year outside 1985 to 2100.
     """
     if isinstance(year, bool) or not isinstance(year, int) or not FIRST <= year <= LAST:
-        raise Invalid(f"year: from {FIRST} to {LAST}", field="year")
+        raise refused("year", "year", language, first=FIRST, last=LAST)
     return _of(year, language)
 
 
@@ -119,13 +119,13 @@ def add_business_days(
         Invalid: over 2000 days, or a year outside 1985 to 2100.
     """
     if isinstance(days, bool) or not isinstance(days, int) or abs(days) > MOST_DAYS:
-        raise Invalid(f"days: a whole number, at most {MOST_DAYS} either way", field="days")
+        raise refused("days", "days", language, most=MOST_DAYS)
     step = timedelta(-1 if days < 0 else 1)
     day, left, skipped = start, abs(days), []
-    if not left and not is_business_day(_known(day), saturdays=saturdays):
+    if not left and not is_business_day(_known(day, language), saturdays=saturdays):
         left = 1
     while left:
-        day = _known(_known(day) + step)
+        day = _known(_known(day, language) + step, language)
         if is_business_day(day, saturdays=saturdays):
             left -= 1
         elif (name := holidays(day.year, language=language).get(day)) and day.weekday() < _SATURDAY:
@@ -133,13 +133,13 @@ def add_business_days(
     return BusinessDate(day, tuple(skipped))
 
 
-def _known(day: date) -> date:
+def _known(day: date, language: Language) -> date:
     if not FIRST <= day.year <= LAST:
-        raise Invalid(f"date: holidays are known from {FIRST} to {LAST}", field="date")
+        raise refused("no_holidays", "date", language, first=FIRST, last=LAST)
     return day
 
 
-def day_of(text: object, field: str = "date") -> date:
+def day_of(text: object, field: str = "date", *, language: Language = "es") -> date:
     """A day written as YYYY-MM-DD.
 
     Raises:
@@ -150,4 +150,4 @@ def day_of(text: object, field: str = "date") -> date:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise Invalid(f"{field}: a day as YYYY-MM-DD, such as 2026-07-13", field=field)
+    raise refused("day", field, language)

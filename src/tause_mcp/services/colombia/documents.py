@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tause_mcp.errors import Invalid
 from tause_mcp.services.colombia.nit import validate_nit
+from tause_mcp.services.colombia.refusals import refused
 from tause_mcp.services.colombia.texts import Language
 from tause_mcp.services.colombia.verdicts import Reason, Unreadable, Verdict, because, cleaned
 from tause_mcp.services.colombia.verdicts import digits as digits_of
@@ -126,7 +126,7 @@ _ALNUM = re.compile(r"[0-9A-Z]+")
 _MARKS = re.compile(r"[ .-]")
 
 
-def document_type(written: object) -> str:
+def document_type(written: object, *, language: Language = "es") -> str:
     """The code of a type written as a code, its DIAN number or its name.
 
     Raises:
@@ -137,7 +137,7 @@ def document_type(written: object) -> str:
     name = _SAME.get(name, name)
     if name != NIT and name not in KINDS:
         known = ", ".join((NIT, *KINDS))
-        raise Invalid(f"type: one of {known}, or its DIAN code as text", field="type")
+        raise refused("document_type", "type", language, known=known)
     return name
 
 
@@ -159,7 +159,7 @@ def validate_document(
     Raises:
         Invalid: no such type.
     """
-    code = document_type(type)
+    code = document_type(type, language=language)
     if code == NIT:
         return validate_nit(number, check_digit, language=language)
     kind = KINDS[code]

@@ -4,10 +4,12 @@ and 11.4)."""
 import hashlib
 import re
 from decimal import ROUND_DOWN, Decimal
+from functools import partial
 from typing import Literal
 
-from tause_mcp.errors import Invalid
 from tause_mcp.services.colombia.calendar import day_of
+from tause_mcp.services.colombia.refusals import refused
+from tause_mcp.services.colombia.texts import Language
 
 Environment = Literal["production", "test"]
 Amount = str | int | Decimal
@@ -33,6 +35,7 @@ def compute_cufe(
     inc: Amount = "0",
     ica: Amount = "0",
     environment: Environment = "production",
+    language: Language = "es",
 ) -> str:
     """The CUFE of an invoice, or with the software's PIN as `key` the CUDE of a note: SHA-384 as
     96 hex digits.
@@ -44,18 +47,20 @@ def compute_cufe(
     Raises:
         Invalid: naming the field that is wrong.
     """
-    day_of(issue_date, "issue_date")
+    day_of(issue_date, "issue_date", language=language)
     if environment not in _HOSTS:
-        raise Invalid("environment: production or test", field="environment")
+        raise refused("environment", "environment", language)
+    fit = partial(_fit, language)
+    money = partial(_money, language)
     seed = (
-        _fit(_NUMBER, number, "number", "letters and digits, with the prefix and no separator"),
+        fit(_NUMBER, number, "number", "invoice_number"),
         issue_date,
-        _fit(_TIME, issue_time, "issue_time", "HH:MM:SS-05:00, Colombia's time"),
-        *(_money(amount, "amount"), "01", _money(iva, "iva"), "04", _money(inc, "inc")),
-        *("03", _money(ica, "ica"), _money(total, "total")),
-        _fit(_DIGITS, issuer_nit, "issuer_nit", "digits, without the check digit or separators"),
-        _fit(_NUMBER, customer_id, "customer_id", "letters and digits, no check digit"),
-        _fit(_KEY, key, "key", "the technical key (CUFE) or the software's PIN (CUDE)"),
+        fit(_TIME, issue_time, "issue_time"),
+        *(money(amount, "amount"), "01", money(iva, "iva"), "04", money(inc, "inc")),
+        *("03", money(ica, "ica"), money(total, "total")),
+        fit(_DIGITS, issuer_nit, "issuer_nit", "digits"),
+        fit(_NUMBER, customer_id, "customer_id", "alphanumeric"),
+        fit(_KEY, key, "key", "technical_key"),
         "1" if environment == "production" else "2",
     )
     return _sha384(*seed)
@@ -76,25 +81,25 @@ def event_cude(
     reference: str,
     reference_type: str,
     pin: str,
+    language: Language = "es",
 ) -> str:
     """The CUDE of an ApplicationResponse (an event about an invoice).
 
     Raises:
         Invalid: naming the field that is wrong.
     """
-    day_of(issue_date, "issue_date")
-    _fit(_TIME, issue_time, "issue_time", "HH:MM:SS-05:00, Colombia's time")
-    text = "letters and digits"
+    day_of(issue_date, "issue_date", language=language)
+    fit = partial(_fit, language)
     seed = (
-        _fit(_NUMBER, number, "number", text),
+        fit(_NUMBER, number, "number", "alphanumeric"),
         issue_date,
-        issue_time,
-        _fit(_DIGITS, issuer_nit, "issuer_nit", "digits, without the check digit or separators"),
-        _fit(_NUMBER, receiver, "receiver", text),
-        _fit(_NUMBER, response_code, "response_code", text),
-        _fit(_NUMBER, reference, "reference", text),
-        _fit(_NUMBER, reference_type, "reference_type", text),
-        _fit(_KEY, pin, "pin", "the software's PIN"),
+        fit(_TIME, issue_time, "issue_time"),
+        fit(_DIGITS, issuer_nit, "issuer_nit", "digits"),
+        fit(_NUMBER, receiver, "receiver", "alphanumeric"),
+        fit(_NUMBER, response_code, "response_code", "alphanumeric"),
+        fit(_NUMBER, reference, "reference", "alphanumeric"),
+        fit(_NUMBER, reference_type, "reference_type", "alphanumeric"),
+        fit(_KEY, pin, "pin", "technical_key"),
     )
     return _sha384(*seed)
 
@@ -114,18 +119,17 @@ def _sha384(*parts: str) -> str:
     return hashlib.sha384("".join(parts).encode()).hexdigest()
 
 
-def _fit(shape: re.Pattern[str], text: object, field: str, told: str) -> str:
+def _fit(
+    language: Language, shape: re.Pattern[str], text: object, field: str, code: str = ""
+) -> str:
     if not isinstance(text, str) or shape.fullmatch(text) is None:
-        raise Invalid(f"{field}: {told}", field=field)
+        raise refused(code or field, field, language)
     return text
 
 
-def _money(amount: object, field: str) -> str:
+def _money(language: Language, amount: object, field: str) -> str:
     """Cut to two decimals, as the annex says."""
     text = format(amount, "f") if isinstance(amount, Decimal) else str(amount)
     if isinstance(amount, float | bool) or not _AMOUNT.fullmatch(text):
-        raise Invalid(
-            f"{field}: pesos as text such as 1500000.00: no sign, no separator of thousands",
-            field=field,
-        )
+        raise refused("pesos", field, language)
     return format(Decimal(text).quantize(Decimal("0.01"), rounding=ROUND_DOWN), "f")

@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tause_mcp.errors import Invalid, NotFound
+from tause_mcp.services.colombia.refusals import refused
+from tause_mcp.services.colombia.texts import Language
 
 
 class Uvt(NamedTuple):
@@ -28,7 +30,7 @@ UVT: Mapping[int, Uvt] = {known.year: known for known in _UVT}
 FIRST, LAST = min(UVT), max(UVT)
 
 
-def get_uvt(year: int) -> Uvt:
+def get_uvt(year: int, *, language: Language = "es") -> Uvt:
     """The UVT of a year.
 
     Raises:
@@ -36,10 +38,7 @@ def get_uvt(year: int) -> Uvt:
     """
     found = UVT.get(year) if isinstance(year, int) and not isinstance(year, bool) else None
     if found is None:
-        raise NotFound(
-            f"year: the UVT is known from {FIRST} to {LAST}; DIAN sets the next one in December",
-            field="year",
-        )
+        raise refused("no_uvt", "year", language, NotFound, first=FIRST, last=LAST)
     return found
 
 

@@ -9,7 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from tause_mcp.errors import Invalid, NotFound
+from tause_mcp.errors import NotFound
+from tause_mcp.services.colombia.refusals import refused
 from tause_mcp.services.colombia.texts import Language
 from tause_mcp.services.colombia.verdicts import Unreadable, Verdict, because, cleaned, digits
 
@@ -55,22 +56,18 @@ def departments() -> Mapping[str, Department]:
 
 
 @cache
-def municipalities_of(department_code: str) -> tuple[Municipality, ...]:
+def municipalities_of(
+    department_code: str, *, language: Language = "es"
+) -> tuple[Municipality, ...]:
     """Those of one department.
 
     Raises:
         Invalid: not two digits as text. NotFound: no such department.
     """
     if not isinstance(department_code, str) or not re.fullmatch(r"[0-9]{2}", department_code):
-        raise Invalid(
-            'department_code: two digits as text, such as "05"; a number loses the zero',
-            field="department_code",
-        )
+        raise refused("department_code", "department_code", language)
     if department_code not in departments():
-        raise NotFound(
-            f"no department has the code {department_code}: colombia_list_departments tells them",
-            field="department_code",
-        )
+        raise refused("no_department", "department_code", language, NotFound, given=department_code)
     rows = municipalities().values()
     return tuple(row for row in rows if row.department_code == department_code)
 

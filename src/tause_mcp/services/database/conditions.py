@@ -23,6 +23,37 @@ from tause_mcp.services.database.values import (
 
 Op = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "contains", "exists"]
 OPS: tuple[Op, ...] = get_args(Op)
+_ELSEWHERE = frozenset(
+    [
+        "=",
+        "==",
+        "!=",
+        "<>",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "like",
+        "ilike",
+        "regex",
+        "matches",
+        "startswith",
+        "starts_with",
+        "endswith",
+        "ends_with",
+        "not",
+        "nin",
+        "not_in",
+        "neq",
+        "equals",
+        "between",
+        "is",
+        "is_null",
+        "isnull",
+        "not_null",
+    ]
+)
+"""Operators of other query languages."""
 MAX_CONDITIONS = 20
 MAX_CHOICES = 100
 MAX_ORDER = 4
@@ -88,13 +119,26 @@ def conditions_of(where: Mapping[str, Any] | None, field: str = "where") -> tupl
     for path, stated in (where or {}).items():
         check_field(path, field)
         is_value = not isinstance(stated, dict) or not stated or not set(stated) <= set(OPS)
-        if is_value and isinstance(stated, dict) and any(k.startswith("$") for k in stated):
-            raise _wrong(field, path, f"the operators are {', '.join(OPS)}")
+        if is_value and isinstance(stated, dict) and (meant := _meant_as_operators(stated)):
+            raise _wrong(
+                field,
+                path,
+                f"{meant} is no operator: they are {', '.join(OPS)}; an object to compare with "
+                'is written {"eq": {...}}',
+            )
         pairs = [("eq", stated)] if is_value else list(stated.items())
         told += [_condition(field, path, cast(Op, op), value) for op, value in pairs]
     if len(told) > MAX_CONDITIONS:
         raise Invalid(f"{field}: at most {MAX_CONDITIONS} comparisons", field=field)
     return tuple(told)
+
+
+def _meant_as_operators(stated: Mapping[str, Any]) -> str | None:
+    """The member that makes an object no value to equal: an operator of elsewhere, or one that
+    stands beside ours. Taken as a value it would quietly find nothing."""
+    ours = set(stated) & set(OPS)
+    strange = (name for name in stated if name not in ours)
+    return next((n[:80] for n in strange if ours or n in _ELSEWHERE or n.startswith("$")), None)
 
 
 def _condition(field: str, path: str, op: Op, value: Any) -> Condition:

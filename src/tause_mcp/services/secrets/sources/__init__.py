@@ -31,14 +31,14 @@ class Shelf(Protocol):
         ...
 
     async def rotate(self, name: str, change: Change, grace: int) -> Secret | None:
-        """A new value of a secret that is there (else None).
+        """A new value of a secret that is there (else None, or `NotFound`).
 
         The one before is accepted for `grace` seconds more.
         """
         ...
 
     async def remove(self, name: str) -> bool:
-        """Remove a secret and every version of it; whether it was there."""
+        """Remove a secret and every version of it; whether it was there (or `NotFound`)."""
         ...
 
     async def list(self, after: str, count: int) -> list[Secret]:

@@ -9,7 +9,7 @@ from tause_mcp.database import Transaction
 from tause_mcp.errors import Conflict, QuotaExceeded
 from tause_mcp.services.secrets import tables
 from tause_mcp.services.secrets.sources import Ground
-from tause_mcp.services.secrets.values import MOST, Change, Held, Secret
+from tause_mcp.services.secrets.values import MOST, Change, Held, Secret, absent
 from tause_mcp.tenancy import TenantId
 from tause_mcp.times import SECOND, now
 
@@ -37,20 +37,25 @@ class Rows:
 
         return await self._database.write(work)
 
-    async def rotate(self, name: str, change: Change, grace: int) -> Secret | None:
+    async def rotate(self, name: str, change: Change, grace: int) -> Secret:
         cipher = await self._cipher()
 
-        async def work(tx: Transaction) -> Secret | None:
+        async def work(tx: Transaction) -> Secret:
             old = await _locked(tx, name)
             if old is None:
-                return None
+                raise absent()
             until = now() + grace * SECOND if grace else 0
             return await _updated(tx, old, change, cipher, until=until)
 
         return await self._database.write(work)
 
     async def remove(self, name: str) -> bool:
-        return bool(await self._database.write(lambda tx: tx.run(tables.DELETE, named=name)))
+        async def work(tx: Transaction) -> None:
+            if not await tx.run(tables.DELETE, named=name):
+                raise absent()  # nothing is committed: no record says that anything was done
+
+        await self._database.write(work)
+        return True
 
     async def list(self, after: str, count: int) -> list[Secret]:
         rows = await self._database.read(
