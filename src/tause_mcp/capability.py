@@ -216,6 +216,11 @@ class Tool:
     part: PartOf = None
     consent: Ask | None = None
     guard: Guard | None = None
+    asks: Function | None = None
+    """`async def(services..., arguments...) -> Consent | None`, its parameters named as the tool's:
+    looks before a person is asked, where `consent` says that one is. Raises what would be refused
+    anyway. What it answers is asked instead; None: what the call is for stands already. The approval
+    holds only as long as it answers the same."""
     flagship: bool = False
     secret: bool = False
     """The result holds a secret: shown once, never stored for a repeated idempotency key."""
@@ -368,6 +373,9 @@ class Capability:
     """From the settings and the tenant's values in force of `keys` (None where nobody states one):
     what this tenant lacks for it and what to do, or None. While it lacks something nothing of the
     capability is listed, and every call of it is `Unconfigured` with that text."""
+    screen: Callable[[Mapping[str, Any]], None] | None = None
+    """Looks at the raw arguments of each of its operations before anything else does, and raises
+    what may be neither kept nor logged nor digested (`cards.without_cards`)."""
 
     def declared(self, kind: type[T]) -> list[T]:
         """The values of one kind that its modules declare, in the order of the source."""

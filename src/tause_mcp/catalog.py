@@ -23,6 +23,7 @@ BUILT_IN = (
     "cache",
     "secrets",
     "colombia",
+    "payments",
     "audit",
     "catalog",
 )
@@ -57,7 +58,7 @@ class Catalog:
     def _compiled(self, kind: type[Any]) -> list[Operation]:
         known = frozenset(self.services)
         return [
-            compile_operation(declared, c.name, known)
+            compile_operation(declared, c.name, known, c.screen)
             for c in self.capabilities
             for declared in c.declared(kind)
         ]

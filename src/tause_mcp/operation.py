@@ -143,6 +143,9 @@ class Operation:
     outputs: Outputs | None
     wants: tuple[tuple[str, type[Any]], ...]
     declared: Tool | Resource | Prompt
+    asks: "Operation | None" = None
+    """What looks whether a person has to be asked, and tells what."""
+    screen: Callable[[Mapping[str, Any]], None] | None = None
 
     @cached_property
     def everyone(self) -> bool:
@@ -203,9 +206,12 @@ INJECTED: frozenset[type[Any]] = frozenset({Call, Pages, Caller})
 
 
 def compile_operation(
-    declared: Tool | Resource | Prompt, capability: str, services: frozenset[type[Any]]
+    declared: Tool | Resource | Prompt,
+    capability: str,
+    services: frozenset[type[Any]],
+    screen: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Operation:
-    """Compile one declaration.
+    """Compile one declaration; `screen` is its capability's.
 
     Raises:
         TypeError: a parameter is neither a service nor something JSON Schema can state.
@@ -213,7 +219,7 @@ def compile_operation(
     signature = inspect.signature(declared.fn, eval_str=True)
     wants, inputs = _split(signature, services | INJECTED)
     shown = declared if isinstance(declared, Tool) else None
-    return Operation(
+    compiled = Operation(
         name=declared.name,
         kind=type(declared).__name__.lower(),
         capability=capability,
@@ -229,7 +235,18 @@ def compile_operation(
         outputs=_outputs(signature.return_annotation, shown) if shown else None,
         wants=tuple(wants.items()),
         declared=declared,
+        screen=screen,
     )
+    if shown is None or shown.asks is None:
+        return compiled
+    return replace(compiled, asks=_compile_asks(compiled, shown.asks, services))
+
+
+def _compile_asks(operation: Operation, fn: Function, services: frozenset[type[Any]]) -> Operation:
+    wants, inputs = _split(inspect.signature(fn, eval_str=True), services | INJECTED)
+    if unknown := {parameter.name for parameter in inputs} - operation.inputs.names:
+        raise TypeError(f"{fn.__name__} asks for {', '.join(sorted(unknown))}, unknown to its tool")
+    return replace(operation, fn=fn, wants=tuple(wants.items()), inputs=Inputs(fn.__name__, inputs))
 
 
 def _outputs(annotation: Any, declared: Tool) -> Outputs:

@@ -18,7 +18,7 @@ import anyio
 import orjson
 
 from tause_mcp import log
-from tause_mcp.capability import Tool
+from tause_mcp.capability import Consent, Tool
 from tause_mcp.database import TenantDatabase
 from tause_mcp.errors import DeadlineExceeded, Forbidden, Invalid, TauseError, TooLarge
 from tause_mcp.operation import WAITING, Operation
@@ -150,6 +150,8 @@ class Pipeline:
             self.watch.ended(operation.capability, outcome, took)
 
     async def _walk(self, operation: Operation, call: Invocation) -> Result:
+        if operation.screen is not None:
+            operation.screen(call.arguments)
         arguments = operation.inputs.read(call.arguments)
         _refuse_local(operation, call)
         caller = call.caller
@@ -223,12 +225,35 @@ class Pipeline:
     async def _consent(
         self, operation: Operation, call: Invocation, arguments: dict[str, Any], digest: str
     ) -> Approval | None:
+        if isinstance(operation.declared, Tool) and operation.declared.guard:
+            operation.declared.guard(call.caller, arguments)
         consent = operation.consent(arguments) if operation.consent else None
         if consent is None:
             return None
-        if isinstance(operation.declared, Tool) and operation.declared.guard:
-            operation.declared.guard(call.caller, arguments)
+        if operation.asks is not None:
+            consent = await self._asks(operation.asks, call, arguments)
+            if consent is None:
+                return None
+            digest = digest_of(digest, {"told": consent.summary})
         return await self.approvals.settle(call, operation, digest, consent)
+
+    async def _asks(
+        self, looking: Operation, call: Invocation, arguments: dict[str, Any]
+    ) -> Consent | None:
+        """What a person has to be asked now; raises what would be refused whatever they said."""
+        bound = self.binder.bind(call, looking, self.binder.database_of(call.caller.tenant))
+        known = {name: arguments[name] for name in looking.inputs.names}
+        try:
+            async with asyncio.timeout(self.deadline) as limit:
+                found: Consent | None = await looking.fn(**bound, **known)
+                return found
+        except TimeoutError:
+            if limit.expired():
+                raise DeadlineExceeded(
+                    f"looking before the call took longer than {self.deadline:g} s: nothing was done",
+                    retry_after=1.0,
+                ) from None
+            raise
 
     async def _committed(
         self,

@@ -25,6 +25,7 @@ COMMANDS = {
     "tools": "calls:tools",
     "approvals": "calls:approvals",
     "collections": "collections:collections",
+    "sandbox": "sandbox:sandbox",
 }
 """name -> `module:command`; one line per command."""
 

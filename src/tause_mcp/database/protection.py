@@ -43,8 +43,9 @@ HOUSE: dict[str, Opening] = {
     "blob_trash": Opening(("SELECT",)),
     "uploads": Opening(("SELECT",), _EXPIRED),
     "idempotency": Opening(("SELECT", "DELETE"), _EXPIRED),
+    "provider_due": Opening(("SELECT",)),
 }
-"""The tree, who was given a role in it, counts, and what has expired. No table with what a tenant
+"""The tree, who was given a role in it, counts, what is due, and what has expired. No table with what a tenant
 keeps (objects, keys, approvals, audit...) is ever named here: sweeps go tenant by tenant."""
 
 

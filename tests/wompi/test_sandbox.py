@@ -1,0 +1,43 @@
+"""The double as a test holds it."""
+
+import anyio
+import pytest
+from tests.wompi.endpoint import NEQUI, PAGO, Endpoint, reference
+
+from tause_mcp.testing.wompi import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_of_parallel_creates_with_one_reference_exactly_one_is_made(
+    served: Endpoint, sandbox: Sandbox
+) -> None:
+    named = reference()
+    bodies = [await served.order(NEQUI, reference=named) for _ in range(12)]
+    statuses: list[int] = []
+
+    async def create(body: dict[str, object]) -> None:
+        statuses.append((await served.ask("POST", "/transactions", json=body)).status_code)
+
+    async with anyio.create_task_group() as group:
+        for body in bodies:
+            group.start_soon(create, body)
+    assert sorted(statuses) == [201] + [422] * 11
+    assert sandbox.creates[named] == 1
+    assert sandbox.attempts[named] == 12
+    assert [t.reference for t in sandbox.transactions] == [named]
+
+
+async def test_pse_shows_its_url_while_it_is_pending_and_the_payer_ends_it(
+    served: Endpoint,
+) -> None:
+    made = await served.pay(PAGO, redirect_url="https://shop.example/back?order=7")
+    assert "async_payment_url" not in made["payment_method"]["extra"]
+    read = await served.read(made["id"])
+    assert read["status"] == "PENDING"
+    bank = read["payment_method"]["extra"]["async_payment_url"]
+    chosen = await served.http.post(bank, data={"status": "continue"})
+    assert chosen.status_code == 303
+    there = f"https://shop.example/back?order=7&id={made['id']}&env=test"
+    assert chosen.headers["location"] == there
+    assert (await served.read(made["id"]))["status"] == "APPROVED"
