@@ -86,6 +86,10 @@ class Shop:
     async def call(self, speaker: Speaker, number: int) -> None:
         try:
             answer = await speaker.tool("payments_create", self.arguments(number))
+        except httpx2.ConnectError:  # it is not there just now: that was no call
+            self.calls -= 1
+            await asyncio.sleep(0.05)
+            return
         except DEATH:
             self.cut += 1
             await asyncio.sleep(0.02)
@@ -140,9 +144,7 @@ async def _shop(home: Path, settings: dict[str, str]) -> AsyncIterator[Shop]:
     with ExitStack() as stack:
         seed = stack.enter_context(zygote())
         logs = [home.with_name(f"server{n}.log") for n in range(PROCESSES)]
-        servers = [
-            stack.enter_context(forking(seed, home, log, **settings)) for log in logs
-        ]
+        servers = [stack.enter_context(forking(seed, home, log, **settings)) for log in logs]
         for server in servers:
             await asyncio.to_thread(server.start)
         yield Shop(servers, await asyncio.to_thread(_tenant, servers[0]), random.Random(11))
@@ -219,7 +221,6 @@ async def test_no_order_is_charged_twice_and_no_charge_is_lost(
                 for _ in range(CALLERS):
                     tasks.create_task(shop.caller())
             seconds = time.monotonic() - began
-        sandbox.clear_faults()
         rows = await _settled(Settings.read({**named(home), **settings}))
     assert not shop.wrong, shop.wrong[:5]
     _compare(rows, sandbox, shop)
@@ -244,7 +245,7 @@ def _compare(rows: list[Any], sandbox: Sandbox, shop: Shop) -> None:
             assert state in ("error", "expired"), (order, attempt, state)
             continue
         found = charged[provider]
-        assert (found.reference, found.amount) == (reference, amount)
+        assert (found.reference, found.amount_in_cents) == (reference, amount)
         assert found.status.lower() == state, (order, attempt, state, found.status)
     ids = {(row[1], row[2]): row[0] for row in rows}
     missing = {key: id_ for key, id_ in shop.made.items() if ids.get(key) != id_}
