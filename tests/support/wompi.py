@@ -1,12 +1,18 @@
 """A house whose installation collects through the local double of Wompi."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
+from tause_mcp.pipeline import Invocation
+from tause_mcp.platform import Platform
+from tause_mcp.tenancy import Caller, Scopes, TenantId
 from tause_mcp.testing.home import House, house
+from tause_mcp.testing.walk_stage import Scene
 from tause_mcp.testing.wompi import Sandbox, Served, running
 
 
@@ -56,16 +62,7 @@ class Shop:
 
     async def token(self, number: str = "4242424242424242") -> str:
         """What Wompi's own form gives for a card."""
-        import httpx2
-
-        card = {"number": number, "cvc": "123", "exp_month": "12", "exp_year": "40"}
-        async with httpx2.AsyncClient(trust_env=False) as http:
-            answer = await http.post(
-                f"{self.served.base_url}/tokens/cards",
-                json={**card, "card_holder": "Ana Perez"},
-                headers={"Authorization": f"Bearer {self.sandbox.keys.public}"},
-            )
-        return str(answer.json()["data"]["id"])
+        return await token(self.sandbox, self.served, number)
 
 
 @asynccontextmanager
@@ -77,3 +74,36 @@ async def shop(home: Path, sandbox: Sandbox | None = None, **more: str) -> Async
             for name in ("acme", "globex"):
                 await opened.tenant(name)
             yield Shop(opened, sandbox, served)
+
+
+async def token(sandbox: Sandbox, served: Served, number: str = "4242424242424242") -> str:
+    """What Wompi's own form gives for a card."""
+    card = {"number": number, "cvc": "123", "exp_month": "12", "exp_year": "40"}
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        answer = await http.post(
+            f"{served.base_url}/tokens/cards",
+            json={**card, "card_holder": "Ana Perez"},
+            headers={"Authorization": f"Bearer {sandbox.keys.public}"},
+        )
+    return str(answer.json()["data"]["id"])
+
+
+def stocked(platform: Platform, sandbox: Sandbox, served: Served) -> Callable[[Scene], Any]:
+    """For the isolation walk: every tenant begins with a saved card that can be charged, which its
+    own key could not bring about without a payer."""
+
+    async def prepare(scene: Scene) -> None:
+        scopes = Scopes(frozenset({"payments:write", "payments:unattended"}))
+        caller = Caller("local:walk", TenantId(scene.tenant), scopes)
+        arguments = {
+            "type": "card",
+            "token": await token(sandbox, served),
+            "customer": {"email": f"{scene.canary.content()}@example.com"},
+            "acceptance": {"accepted_at": "2026-01-31T12:00:00Z", "evidence": "walk"},
+        }
+        saved = platform.catalog.tools["payments_save_source"]
+        made = await platform.pipeline.run(saved, Invocation(caller, arguments))
+        assert made.value["status"] == "available", made.value
+        scene.handles.harvest("payments_save_source", made.value)
+
+    return prepare
