@@ -156,7 +156,7 @@ async def collect(server: Server, sandbox: Sandbox) -> None:
     say("returned to", back.url.copy_with(query=None))
     done = await ended(payment["id"])
     say("ledger", f"{done['status']}, {done['amount']}, Wompi's {done['provider_id']}")
-    say("webhook", [answer for one in sandbox.deliveries for answer in one.answers])
+    say("webhook", [a.status for one in sandbox.deliveries for a in one.attempts])
 
 
 async def made_by(sandbox: Sandbox, reference: str) -> None:
