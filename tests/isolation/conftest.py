@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support import wompi
+from tests.support import shop
 from tests.support.backends import named
 
 from tause_mcp import log
@@ -41,7 +41,7 @@ def _still(catalog: Catalog) -> Catalog:
 @pytest.fixture
 async def platform(tmp_path: Path, sandbox: Sandbox, served: Served) -> AsyncIterator[Platform]:
     log.configure("error")
-    told = {**named(tmp_path / "home"), **wompi.settings(sandbox, served)}
+    told = {**named(tmp_path / "home"), **shop.settings(sandbox, served)}
     settings = Settings.read(told)
     async with open_platform(settings, public_url=URL, catalog=_still(load())) as opened:
         yield opened
@@ -49,4 +49,4 @@ async def platform(tmp_path: Path, sandbox: Sandbox, served: Served) -> AsyncIte
 
 @pytest.fixture
 def prepare(platform: Platform, sandbox: Sandbox, served: Served) -> Prepare:
-    return wompi.stocked(platform, sandbox, served)
+    return shop.stocked(platform, sandbox, served)

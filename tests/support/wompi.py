@@ -1,109 +1,104 @@
-"""A house whose installation collects through the local double of Wompi."""
+"""Wompi's clients over a server on a real socket that answers what a test states."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import json
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import httpx2
+from tests.support.outbound import Server, serving, trusting
 
-from tause_mcp.pipeline import Invocation
-from tause_mcp.platform import Platform
-from tause_mcp.tenancy import Caller, Scopes, TenantId
-from tause_mcp.testing.home import House, house
-from tause_mcp.testing.walk_stage import Scene
-from tause_mcp.testing.wompi import Sandbox, Served, running
+from tause_mcp.outbound.wompi import (
+    Account,
+    Charge,
+    Customer,
+    Method,
+    Payouts,
+    PayoutsAccount,
+    Wompi,
+)
+from tause_mcp.settings import Settings
+
+KEYS = {
+    "public_key": "pub_test_canarypublic",
+    "private_key": "prv_test_canaryprivate",
+    "integrity_secret": "test_integrity_canarysigns",
+}
+EVENTS = "test_events_canaryevents"
+PAYER = Customer(
+    "ana@example.com",
+    full_name="Ana Pérez",
+    phone="3001234567",
+    document_type="CC",
+    document="1020304050",
+)
 
 
-def settings(sandbox: Sandbox, served: Served) -> dict[str, str]:
-    """What an operator sets to collect through it."""
+def account(base_url: str = "", **changed: str) -> Account:
+    settings = Settings.read({"WOMPI_BASE_URL": base_url})
+    return Account.of(settings, **{**KEYS, **changed}, events_secrets=(EVENTS,))
+
+
+def payouts_account(base_url: str = "", **changed: str) -> PayoutsAccount:
+    settings = Settings.read({"WOMPI_PAYOUTS_URL": base_url})
+    keys = {"api_key": "canarykey", "user_principal_id": "canaryid", "environment": "test"}
+    return PayoutsAccount.of(settings, **{**keys, **changed})
+
+
+def charge(**changed: Any) -> Charge:
+    told: dict[str, Any] = {
+        "reference": "tpref1",
+        "amount": 4_490_000,
+        "customer": PAYER,
+        "terms": "canary.terms.token",
+        "personal": "canary.personal.token",
+        "method": Method("nequi", phone="3991111111"),
+    }
+    return Charge(**{**told, **changed})
+
+
+def told(status: int, body: Any, *headers: str) -> bytes:
+    """An answer with a JSON body (bytes as they are)."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} X", f"content-length: {len(content)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
+
+
+def made(**changed: Any) -> dict[str, Any]:
+    """`data` of a transaction."""
     return {
-        "WOMPI_PUBLIC_KEY": sandbox.keys.public,
-        "WOMPI_PRIVATE_KEY": sandbox.keys.private,
-        "WOMPI_EVENTS_SECRET": sandbox.keys.events,
-        "WOMPI_INTEGRITY_SECRET": sandbox.keys.integrity,
-        "WOMPI_BASE_URL": served.base_url,
-        "WOMPI_CHECKOUT_URL": served.checkout_url,
+        "id": "12015602-1769351602-78650",
+        "status": "PENDING",
+        "reference": "tpref1",
+        "amount_in_cents": 4_490_000,
+        "currency": "COP",
+        "payment_method_type": "NEQUI",
+        "payment_method": {"type": "NEQUI", "extra": {}},
+        "status_message": None,
+        "finalized_at": None,
+        "merchant": {"id": 12_015_602, "public_key": KEYS["public_key"]},
+        **changed,
     }
 
 
-ANA = {
-    "email": "ana@example.com",
-    "full_name": "Ana Pérez",
-    "phone": "3001234567",
-    "document_type": "CC",
-    "document": "1020304050",
-}
-PSE = {"type": "pse", "bank_code": "1", "person_type": "natural"}
-
-
-def order(order_id: str = "o-1", **told: Any) -> dict[str, Any]:
-    """Arguments of payments_create that the payer has to accept."""
-    asked = {"order_id": order_id, "amount": 2_490_000, "method": PSE, "customer": ANA}
-    return {**asked, **told}
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """An open house, and the double that it collects through."""
-
-    house: House
-    sandbox: Sandbox
-    served: Served
-
-    async def call(self, tool: str, arguments: Mapping[str, Any], caller: Any = "acme") -> Any:
-        """Run a tool; whatever a person is asked, they approve."""
-        told = await self.house.call(tool, arguments, caller)
-        if told.get("status") == "approval_required":
-            await self.house.platform.answer(told["id"], True, by="local:owner", means="cli")
-            told = await self.house.call(tool, arguments, caller)
-        return told
-
-    async def token(self, number: str = "4242424242424242") -> str:
-        """What Wompi's own form gives for a card."""
-        return await token(self.sandbox, self.served, number)
+@asynccontextmanager
+async def wompi(*answers: bytes) -> AsyncIterator[tuple[Wompi, Server]]:
+    async with serving(*answers) as server, trusting() as client:
+        yield Wompi(account(f"{server.url}/v1"), client), server
 
 
 @asynccontextmanager
-async def shop(home: Path, sandbox: Sandbox | None = None, **more: str) -> AsyncIterator[Shop]:
-    """A house with the tenants `acme` and `globex`, and a served double."""
-    sandbox = sandbox or Sandbox()
-    async with running(sandbox) as served:
-        async with house(home, **settings(sandbox, served), **more) as opened:
-            for name in ("acme", "globex"):
-                await opened.tenant(name)
-            yield Shop(opened, sandbox, served)
+async def payouts(*answers: bytes) -> AsyncIterator[tuple[Payouts, Server]]:
+    async with serving(*answers) as server, trusting() as client:
+        yield Payouts(payouts_account(server.url), client), server
 
 
-async def token(sandbox: Sandbox, served: Served, number: str = "4242424242424242") -> str:
-    """What Wompi's own form gives for a card."""
-    card = {"number": number, "cvc": "123", "exp_month": "12", "exp_year": "40"}
-    async with httpx2.AsyncClient(trust_env=False) as http:
-        answer = await http.post(
-            f"{served.base_url}/tokens/cards",
-            json={**card, "card_holder": "Ana Perez"},
-            headers={"Authorization": f"Bearer {sandbox.keys.public}"},
-        )
-    return str(answer.json()["data"]["id"])
+def sent(server: Server, at: int = -1) -> dict[str, Any]:
+    """The JSON of a request that came."""
+    body = server.requests[at].partition(b"\r\n\r\n")[2]
+    found: dict[str, Any] = json.loads(body)
+    return found
 
 
-def stocked(platform: Platform, sandbox: Sandbox, served: Served) -> Callable[[Scene], Any]:
-    """For the isolation walk: every tenant begins with a saved card that can be charged, which its
-    own key could not bring about without a payer."""
-
-    async def prepare(scene: Scene) -> None:
-        scopes = Scopes(frozenset({"payments:write", "payments:unattended"}))
-        caller = Caller("local:walk", TenantId(scene.tenant), scopes)
-        arguments = {
-            "type": "card",
-            "token": await token(sandbox, served),
-            "customer": {"email": f"{scene.canary.content()}@example.com"},
-            "acceptance": {"accepted_at": "2026-01-31T12:00:00Z", "evidence": "walk"},
-        }
-        saved = platform.catalog.tools["payments_save_source"]
-        made = await platform.pipeline.run(saved, Invocation(caller, arguments))
-        assert made.value["status"] == "available", made.value
-        scene.handles.harvest("payments_save_source", made.value)
-
-    return prepare
+def line(server: Server, at: int = -1) -> str:
+    """The request line, without the protocol."""
+    return server.requests[at].split(b"\r\n")[0].removesuffix(b" HTTP/1.1").decode()

@@ -104,16 +104,16 @@ class Index:
     def search(self, query: str, allowed: Iterable[str], limit: int) -> list[str]:
         """Names of the best allowed entries, best first: a name as it is written is; names break
         ties."""
-        wanted = fold(query)
+        wanted = Counter(fold(query))
         scores = {name: self._score(name, wanted) for name in allowed if name in self._weights}
         best = sorted(
             (n for n, s in scores.items() if s > 0), key=lambda n: (n != query, -scores[n], n)
         )
         return best[:limit]
 
-    def _score(self, name: str, wanted: list[str]) -> float:
+    def _score(self, name: str, wanted: Mapping[str, int]) -> float:
         weights = self._weights[name]
-        return sum(self._match(word, weights) for word in wanted)
+        return sum(n * self._match(word, weights) for word, n in wanted.items())
 
     def _match(self, word: str, weights: Mapping[str, float]) -> float:
         if word in weights:
