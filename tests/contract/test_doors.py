@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 from tests.support.clients import over_http
+from tests.support.clock import BUSY
 from tests.support.serving import Served, run_all, serving
 
 pytestmark = pytest.mark.anyio
@@ -122,7 +123,7 @@ async def test_a_grant_lets_a_parent_s_caller_name_the_tenant(world: World) -> N
         )
         assert not given.is_error, given.content
         await owner.call_tool("storage_put", {"key": "shared", "content": "theirs"})
-    with anyio.fail_after(6):
+    with anyio.fail_after(6 + BUSY):
         while True:
             async with world.at("root") as root:
                 got = await root.call_tool("storage_get", {"key": "shared", "tenant_id": "acme2"})
@@ -176,7 +177,7 @@ async def test_only_the_tenant_s_own_listeners_hear_of_a_change(world: World) ->
             other.listen(resource_subscriptions=[uri]) as nothing,
         ):
             await mine.call_tool("storage_put", {"key": "watched", "content": "x"})
-            with anyio.fail_after(5):
+            with anyio.fail_after(5 + BUSY):
                 event = await anext(aiter(heard))
             assert event.uri == uri
             with anyio.move_on_after(0.5) as silence:
@@ -191,7 +192,7 @@ async def test_a_revoked_key_loses_its_open_stream_within_five_seconds(world: Wo
         async with over_http(f"{world.server.url}/mcp", key["key"], "2026-07-28") as client:
             async with client.listen(tools_list_changed=True) as stream:
                 await owner.call_tool("access_revoke_key", {"id": key["id"]})
-                with anyio.fail_after(8):
+                with anyio.fail_after(8 + BUSY):
                     with pytest.raises((StopAsyncIteration, MCPError, RuntimeError)):
                         await anext(aiter(stream))
         async with httpx2.AsyncClient(trust_env=False) as http:
