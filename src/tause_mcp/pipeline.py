@@ -17,7 +17,7 @@ from uuid import uuid4
 import orjson
 
 from tause_mcp import log
-from tause_mcp.capability import Tool
+from tause_mcp.capability import Consent, Tool
 from tause_mcp.database import TenantDatabase
 from tause_mcp.errors import DeadlineExceeded, Forbidden, Invalid, TauseError, TooLarge
 from tause_mcp.operation import WAITING, Operation
@@ -255,20 +255,26 @@ class Pipeline:
     async def _consent(
         self, operation: Operation, call: Invocation, arguments: dict[str, Any], digest: str
     ) -> Approval | None:
+        if isinstance(operation.declared, Tool) and operation.declared.guard:
+            operation.declared.guard(call.caller, arguments)
         consent = operation.consent(arguments) if operation.consent else None
         if consent is None:
             return None
-        if isinstance(operation.declared, Tool) and operation.declared.guard:
-            operation.declared.guard(call.caller, arguments)
-        if operation.asks is not None and not await self._asks(operation.asks, call, arguments):
-            return None
+        if operation.asks is not None:
+            consent = await self._asks(operation.asks, call, arguments)
+            if consent is None:
+                return None
+            digest = digest_of(digest, {"told": consent.summary})
         return await self.approvals.settle(call, operation, digest, consent)
 
-    async def _asks(self, looking: Operation, call: Invocation, arguments: dict[str, Any]) -> bool:
-        """Whether a person has to be asked; raises what would be refused whatever they said."""
+    async def _asks(
+        self, looking: Operation, call: Invocation, arguments: dict[str, Any]
+    ) -> Consent | None:
+        """What a person has to be asked now; raises what would be refused whatever they said."""
         bound = self.binder.bind(call, looking, self.binder.database_of(call.caller.tenant))
         known = {name: arguments[name] for name in looking.inputs.names}
-        return bool(await looking.fn(**bound, **known))
+        found: Consent | None = await looking.fn(**bound, **known)
+        return found
 
     async def _committed(
         self,
