@@ -154,6 +154,9 @@ class Life:
         await asyncio.wait(tasks, timeout=began + seconds + 1 - time.monotonic())
         took = {s.name: s.ended - began for s, _ in self.streams}
         assert all(0 < after <= seconds for after in took.values()), took
+        await asyncio.sleep(
+            max(0.0, began + SECONDS - time.monotonic())
+        )  # until then it may return
         await self.becomes(False, began + seconds)
 
     async def becomes(self, wanted: bool, until: float) -> None:

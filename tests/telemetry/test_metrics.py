@@ -137,7 +137,7 @@ async def test_two_workers_are_one_server_to_whoever_scrapes(tmp_path: Path) -> 
         token = made[0].strip()
 
         async def once(_: int) -> None:
-            async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+            async with httpx2.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as http:
                 assert (await Speaker(http, token).tool("access_whoami", {})).value
 
         await asyncio.gather(*map(once, range(30)))
@@ -145,7 +145,7 @@ async def test_two_workers_are_one_server_to_whoever_scrapes(tmp_path: Path) -> 
         at = ("tause_calls_total", (("capability", "access"), ("outcome", "ok")))
         until = time.monotonic() + BUSY
         while seen[-6:] != [30] * 6 and time.monotonic() < until:  # they tell each other soon
-            async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+            async with httpx2.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as http:
                 samples = parsed((await scraped(http, token)).text)
             seen.append(samples.get(at))
             await asyncio.sleep(0.1)
