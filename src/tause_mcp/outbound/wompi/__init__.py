@@ -12,6 +12,18 @@ from tause_mcp.outbound.wompi.errors import (
 )
 from tause_mcp.outbound.wompi.events import Event, read_event
 from tause_mcp.outbound.wompi.payments import Wompi
+from tause_mcp.outbound.wompi.payout_values import (
+    FundingAccount,
+    Limits,
+    MadePayout,
+    NewPayout,
+    Paid,
+    Payee,
+    Payout,
+    PayoutBank,
+    ResolvedKey,
+)
+from tause_mcp.outbound.wompi.payouts import Payouts
 from tause_mcp.outbound.wompi.signatures import integrity
 from tause_mcp.outbound.wompi.values import (
     MINIMUM,
@@ -35,16 +47,26 @@ __all__ = [
     "Customer",
     "Environment",
     "Event",
+    "FundingAccount",
     "KeysRefused",
+    "Limits",
     "Link",
+    "MadePayout",
     "Merchant",
     "Method",
     "NewLink",
+    "NewPayout",
     "NotSent",
+    "Paid",
+    "Payee",
+    "Payout",
+    "PayoutBank",
+    "Payouts",
     "PayoutsAccount",
     "ReferenceUsed",
     "Refused",
     "Rejected",
+    "ResolvedKey",
     "Source",
     "StaleTerms",
     "Terms",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from tause_mcp import log
@@ -28,17 +28,23 @@ _UNKNOWN = "Wompi gave no clear answer: this may have happened; look it up befor
 _UNREAD = "Wompi cannot be read now; try again shortly"
 _log = log.get("outbound")
 
-Refusal = Callable[[int, Any], TauseError]
-"""From a status in 400..499 and the body's JSON (None when it is none) to what is raised."""
+
+class Dialect(NamedTuple):
+    """How an API words its failures; the JSON is None when the body holds none."""
+
+    refusal: Callable[[int, Any], TauseError]
+    """From a status in 400..499 and the JSON to what is raised."""
+    absent: Callable[[Any], bool]
+    """Whether the JSON of a 404 says that the thing asked for does not exist."""
 
 
 class Api:
-    """Requests below one base URL. `refusal` reads the failures in this API's own dialect."""
+    """Requests below one base URL."""
 
-    def __init__(self, client: Outbound, base_url: str, refusal: Refusal) -> None:
+    def __init__(self, client: Outbound, base_url: str, dialect: Dialect) -> None:
         self._client = client
         self._base = base_url
-        self._refusal = refusal
+        self._dialect = dialect
 
     async def read(
         self,
@@ -61,10 +67,10 @@ class Api:
         except (DeadlineExceeded, Invalid, ProviderError, Unavailable) as failed:
             raise self._failed(Unavailable(_UNREAD, retry_after=2.0), error=_name(failed)) from None
         told = _json(answer)
-        if answer.status == 404 and (not absent or not isinstance(told, dict)):
-            raise self._failed(Unavailable(_UNREAD, retry_after=2.0), status=404)
-        if answer.status == 404 and absent_said(told):
+        if absent and answer.status == 404 and self._dialect.absent(told):
             return None
+        if answer.status == 404 and not isinstance(told, dict):
+            raise self._failed(Unavailable(_UNREAD, retry_after=2.0), status=404)
         self._turned_away(answer)
         if not 200 <= answer.status < 300 or told is None:
             wait = answer.retry_after() or 2.0
@@ -116,18 +122,14 @@ class Api:
             wait = answer.retry_after() or 30.0
             raise self._failed(NotSent(_BUSY, retry_after=wait), status=429)
         if 400 <= answer.status < 500 and answer.status != 408:
-            raise self._failed(self._refusal(answer.status, _json(answer)), status=answer.status)
+            raise self._failed(
+                self._dialect.refusal(answer.status, _json(answer)), status=answer.status
+            )
 
     def _failed(self, meant: TauseError, **told: Any) -> TauseError:
         """Log it without a word of the answer's: it may echo keys and personal data."""
         _log.warning("wompi_failed", meaning=type(meant).__name__, **told)
         return meant
-
-
-def absent_said(told: Mapping[str, Any]) -> bool:
-    """Whether a 404's body speaks of the thing asked for, not of the merchant or the route."""
-    error = told.get("error", told)
-    return isinstance(error, dict) and error.get("code") != "MERCHANT_NOT_FOUND"
 
 
 def unclear() -> Uncertain:

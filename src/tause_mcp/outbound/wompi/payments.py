@@ -17,7 +17,7 @@ from tause_mcp.outbound.wompi.accounts import Account
 from tause_mcp.outbound.wompi.api import Api, unclear, unreadable
 from tause_mcp.outbound.wompi.errors import Refused
 from tause_mcp.outbound.wompi.quoting import quoted
-from tause_mcp.outbound.wompi.refusals import not_enabled, refusal
+from tause_mcp.outbound.wompi.refusals import DIALECT, not_enabled, not_known
 from tause_mcp.outbound.wompi.signatures import expiration, integrity
 from tause_mcp.outbound.wompi.values import (
     Bank,
@@ -34,7 +34,6 @@ from tause_mcp.outbound.wompi.values import (
 T = TypeVar("T")
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_ABSENT = frozenset({"NOT_FOUND_ERROR", "NOT_FOUND"})
 _FAILED = frozenset({"DECLINED", "ERROR", "FAILED", "REJECTED"})
 
 
@@ -48,7 +47,7 @@ class Wompi:
 
     def __init__(self, account: Account, client: Outbound) -> None:
         self.account = account
-        self._api = Api(client, account.base_url, refusal)
+        self._api = Api(client, account.base_url, DIALECT)
 
     async def merchant(self) -> Merchant:
         """The merchant, with acceptance tokens that each serve one transaction or source."""
@@ -85,7 +84,7 @@ class Wompi:
         try:
             return await self._api.send("POST", "/transactions", body, credential=key)
         except Refused as refused:
-            if refused.kind in _ABSENT and charge.method is not None:
+            if charge.method is not None and not_known(refused):
                 raise not_enabled(refused, charge.method.type) from None
             raise
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tause_mcp.errors import TauseError
+from tause_mcp.outbound.wompi.api import Dialect
 from tause_mcp.outbound.wompi.errors import (
     KeysRefused,
     ReferenceUsed,
@@ -19,6 +20,7 @@ from tause_mcp.outbound.wompi.errors import (
 from tause_mcp.outbound.wompi.quoting import quoted
 
 _MOST = 8
+_ABSENT = frozenset({"NOT_FOUND_ERROR", "NOT_FOUND"})
 
 
 class _Cure(NamedTuple):
@@ -122,6 +124,21 @@ def _of_reason(status: int, kind: str, reason: str, told: Mapping[str, Any]) -> 
     if status == 404:
         return Refused(_with("Wompi does not know what was asked for", reason), **told)
     return Refused(_with("Wompi refused the request", reason or kind), **told)
+
+
+def _absent(told: Any) -> bool:
+    error = told.get("error") if isinstance(told, dict) else None
+    if not isinstance(error, dict) or error.get("code") == "MERCHANT_NOT_FOUND":
+        return False
+    return error.get("type") in _ABSENT
+
+
+DIALECT = Dialect(refusal, _absent)
+
+
+def not_known(refused: Refused) -> bool:
+    """Whether Wompi refused because something that the request names does not exist."""
+    return refused.kind in _ABSENT
 
 
 def not_enabled(refused: Refused, method: str) -> Rejected:

@@ -41,7 +41,7 @@ class Merchant:
     methods: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Customer:
     """The payer. `document_type` is ours (CC, CE, NIT, PA...), `phone` ten digits."""
 
@@ -49,7 +49,7 @@ class Customer:
     full_name: str = ""
     phone: str = ""
     document_type: str = ""
-    document: str = field(default="", repr=False)
+    document: str = ""
 
 
 @dataclass(frozen=True, slots=True)
