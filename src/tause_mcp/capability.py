@@ -217,9 +217,10 @@ class Tool:
     consent: Ask | None = None
     guard: Guard | None = None
     asks: Function | None = None
-    """`async def(services..., arguments...) -> bool`, its parameters named as the tool's: looks before
-    a person is asked. Raises what would be refused anyway; False: what the call asks for stands
-    already, so nobody is asked."""
+    """`async def(services..., arguments...) -> Consent | None`, its parameters named as the tool's:
+    looks before a person is asked, where `consent` says that one is. Raises what would be refused
+    anyway. What it answers is asked instead; None: what the call is for stands already. The approval
+    holds only as long as it answers the same."""
     flagship: bool = False
     secret: bool = False
     """The result holds a secret: shown once, never stored for a repeated idempotency key."""

@@ -144,7 +144,7 @@ class Operation:
     wants: tuple[tuple[str, type[Any]], ...]
     declared: Tool | Resource | Prompt
     asks: "Operation | None" = None
-    """What looks whether a person has to be asked at all."""
+    """What looks whether a person has to be asked, and tells what."""
     screen: Callable[[Mapping[str, Any]], None] | None = None
 
     @cached_property

@@ -18,7 +18,7 @@ import anyio
 import orjson
 
 from tause_mcp import log
-from tause_mcp.capability import Tool
+from tause_mcp.capability import Consent, Tool
 from tause_mcp.database import TenantDatabase
 from tause_mcp.errors import DeadlineExceeded, Forbidden, Invalid, TauseError, TooLarge
 from tause_mcp.operation import WAITING, Operation
@@ -230,17 +230,23 @@ class Pipeline:
             return None
         if isinstance(operation.declared, Tool) and operation.declared.guard:
             operation.declared.guard(call.caller, arguments)
-        if operation.asks is not None and not await self._asks(operation.asks, call, arguments):
-            return None
+        if operation.asks is not None:
+            consent = await self._asks(operation.asks, call, arguments)
+            if consent is None:
+                return None
+            digest = digest_of(digest, {"told": consent.summary})
         return await self.approvals.settle(call, operation, digest, consent)
 
-    async def _asks(self, looking: Operation, call: Invocation, arguments: dict[str, Any]) -> bool:
-        """Whether a person has to be asked; raises what would be refused whatever they said."""
+    async def _asks(
+        self, looking: Operation, call: Invocation, arguments: dict[str, Any]
+    ) -> Consent | None:
+        """What a person has to be asked now; raises what would be refused whatever they said."""
         bound = self.binder.bind(call, looking, self.binder.database_of(call.caller.tenant))
         known = {name: arguments[name] for name in looking.inputs.names}
         try:
             async with asyncio.timeout(self.deadline) as limit:
-                return bool(await looking.fn(**bound, **known))
+                found: Consent | None = await looking.fn(**bound, **known)
+                return found
         except TimeoutError:
             if limit.expired():
                 raise DeadlineExceeded(

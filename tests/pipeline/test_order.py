@@ -8,7 +8,7 @@ import pytest
 from tests.support.pipeline import House, Shelf, operation
 from tests.support.shelf import ASK, GET, PAID, PAY, PUT, approve, shelf_get, shelf_put
 
-from tause_mcp.capability import Prompt
+from tause_mcp.capability import Consent, Prompt
 from tause_mcp.errors import (
     Conflict,
     DeadlineExceeded,
@@ -218,32 +218,40 @@ async def test_what_would_be_refused_anyway_is_not_asked(house: House) -> None:
 
 async def test_what_stands_already_asks_nobody_and_what_cannot_be_is_refused(house: House) -> None:
     seen: list[str] = []
+    price = ["1"]
 
-    async def looks(shelf: Shelf, name: str) -> bool:
+    async def looks(shelf: Shelf, name: str) -> Consent | None:
         seen.append(name)
         if name == "gone":
             raise Conflict("it is gone")
-        return name != "stands"
+        return None if name == "stands" else Consent(f"Put {name} for {price[0]}?")
 
     looked = operation(shelf_put, consent=lambda arguments: ASK, asks=looks)
     assert (await house.run(looked, {"name": "stands"})).value == {"put": "stands"}
     assert "consent" not in house.ledger.steps
     with pytest.raises(Conflict, match="it is gone"):
         await house.run(looked, {"name": "gone"})
-    assert (await house.run(looked)).value["status"] == "approval_required"
-    assert seen == ["stands", "gone", "a"]
-    assert house.ledger.rows() == ["row:stands"]
+    asked = await house.run(looked)
+    assert asked.value["summary"] == "Put a for 1?"
+    assert asked.approval is not None
+    house.granted.add(asked.approval.id.removeprefix("ap:"))
+    price[0] = "2"
+    assert (await house.run(looked)).value["summary"] == "Put a for 2?", "that was not approved"
+    price[0] = "1"
+    assert (await house.run(looked)).value == {"put": "a"}
+    assert seen == ["stands", "gone", "a", "a", "a"]
+    assert house.ledger.rows() == ["row:stands", "row:a"]
 
 
 async def test_what_looks_first_has_a_deadline_and_only_the_arguments_of_its_tool(
     house: House,
 ) -> None:
-    async def slow(shelf: Shelf) -> bool:
+    async def slow(shelf: Shelf) -> Consent | None:
         await anyio.sleep(30)
-        return True
+        return None
 
-    async def other(shelf: Shelf, what: str) -> bool:
-        return True
+    async def other(shelf: Shelf, what: str) -> Consent | None:
+        return None
 
     house.deadline = 0.05
     with pytest.raises(DeadlineExceeded, match="nothing was done"):

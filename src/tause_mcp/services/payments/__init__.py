@@ -2,7 +2,8 @@
 
 The services, each bound to one tenant (`binding.service(Payments)`), and what they return:
 
-- `Payments`: `create`, `terms`, `accept` (the payer), `get`, `by_order`, `recent`, `void`,
+- `Payments`: `create`, `standing` (what it would return without making anything), `environment`,
+  `terms`, `lacking`, `qr_image`, `accept` (the payer, with a `Completion`), `get`, `by_order`, `recent`, `void`,
   `reconcile`, `seen_event` -> `Payment` (`values.py`)
 - `Sources`: `save`, `accept` (the payer), `charge` -> `Payment`, `get`, `recent`, `remove`,
   `reconcile` -> `SavedSource`; `Schedules`: `schedule`, `unschedule`, `get`, `recent`, `reconcile`
@@ -20,6 +21,7 @@ An unattended `Acceptance` is for the caller's face to allow (`payments:unattend
 from typing import Any
 
 from tause_mcp.capability import Backends, Binding, Capability
+from tause_mcp.cards import without_cards
 from tause_mcp.due import Sweep, by_tool
 from tause_mcp.services.payments.account import KEYS, Banks, Shelf, account, lacks, wompi
 from tause_mcp.services.payments.ledger import Ledger
@@ -31,6 +33,7 @@ from tause_mcp.services.payments.service import Payments
 from tause_mcp.services.payments.sources import Sources
 from tause_mcp.services.payments.values import (
     Acceptance,
+    Completion,
     Customer,
     Method,
     Payment,
@@ -140,12 +143,14 @@ CAPABILITY = Capability(
     background=_sweep,
     keys=KEYS,
     lacks=lacks,
+    screen=without_cards(),
 )
 
 __all__ = [
     "CAPABILITY",
     "Acceptance",
     "Banks",
+    "Completion",
     "Customer",
     "Events",
     "Links",

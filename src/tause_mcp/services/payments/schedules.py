@@ -3,11 +3,14 @@
 A time that was missed is charged when it is less than a week late; else it is recorded as skipped.
 """
 
+from typing import Any
+
 from tause_mcp import due, times
 from tause_mcp.database import Transaction
 from tause_mcp.errors import Conflict, Invalid, NotFound
 from tause_mcp.services.payments import source_tables as tables
 from tause_mcp.services.payments import tables as payment_tables
+from tause_mcp.services.payments.attempts import Attempt, Maker, place
 from tause_mcp.services.payments.ledger import KIND as PAYMENT
 from tause_mcp.services.payments.ledger import Ledger
 from tause_mcp.services.payments.occurrences import following
@@ -16,10 +19,10 @@ from tause_mcp.services.payments.saved import (
     Every,
     Schedule,
     ScheduleRow,
+    SourceRow,
     schedule_of,
     seal_texts,
 )
-from tause_mcp.services.payments.service import Attempt, Maker, place
 from tause_mcp.services.payments.sources import Sources, end_schedule
 from tause_mcp.services.payments.values import check_amount
 
@@ -61,11 +64,7 @@ class Schedules:
         Raises:
             Invalid. NotFound: no such source. Conflict: it is not available.
         """
-        check_amount(amount, currency)
-        _check_times(start_at, until, count)
-        source = await self._sources.source(source_id)
-        if source.state != tables.AVAILABLE:
-            raise Conflict(f"the source is {source.state}: only an available one can be charged")
+        source = await self._checked(source_id, amount, currency, start_at, until, count)
         id_, now, cipher = new_id("sch"), times.now(), await self._ledger.cipher()
         told = {
             "source_id": source_id,
@@ -76,7 +75,7 @@ class Schedules:
             "until": until,
             "count": count,
         }
-        digest = self._ledger.names().digest("schedule", {**told, "description": description})
+        digest = self._digest(told, description)
         values = {
             **told,
             "id": id_,
@@ -105,6 +104,58 @@ class Schedules:
         if row.id == id_:
             self._ledger.changed(id_)
         return schedule_of(row, cipher)
+
+    async def standing(
+        self,
+        source_id: str,
+        amount: int,
+        currency: str,
+        every: Every,
+        start_at: int,
+        *,
+        until: int | None = None,
+        count: int | None = None,
+        description: str | None = None,
+    ) -> Schedule | None:
+        """The active schedule that `schedule` would return; None: it would make one.
+
+        Raises:
+            As `schedule`.
+        """
+        await self._checked(source_id, amount, currency, start_at, until, count)
+        told = {
+            "source_id": source_id,
+            "amount": amount,
+            "currency": currency,
+            "every": every,
+            "start_at": start_at,
+            "until": until,
+            "count": count,
+        }
+        of = self._digest(told, description)
+        found = await self._ledger.database.first(tables.SCHEDULE_OF, of_digest=of)
+        if found is None:
+            return None
+        return schedule_of(ScheduleRow(*found), await self._ledger.cipher())
+
+    async def _checked(
+        self,
+        source_id: str,
+        amount: int,
+        currency: str,
+        start_at: int,
+        until: int | None,
+        count: int | None,
+    ) -> SourceRow:
+        check_amount(amount, currency)
+        _check_times(start_at, until, count)
+        source = await self._sources.source(source_id)
+        if source.state != tables.AVAILABLE:
+            raise Conflict(f"the source is {source.state}: only an available one can be charged")
+        return source
+
+    def _digest(self, told: dict[str, Any], description: str | None) -> str:
+        return self._ledger.names().digest("schedule", {**told, "description": description})
 
     async def unschedule(self, id_: str) -> Schedule:
         """End a schedule, and what of it was not sent yet. Again: as it stands.

@@ -45,17 +45,19 @@ class Sender:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    async def send(self, row: Row, accepted: dict[str, Any] | None = None) -> Row:
+    async def send(
+        self, row: Row, accepted: dict[str, Any] | None = None, kept: Sealed | None = None
+    ) -> Row:
         """Post an intent that waits, unless somebody else does; how it stands then.
 
         `accepted`: the payer's acceptance of just now, of which `policy_url` and
-        `personal_data_url` say what was shown.
+        `personal_data_url` say what was shown; `kept`: with what the payer added.
 
         Raises:
             Conflict: the terms are others now. Unavailable: nothing was sent. Unconfigured.
         """
         wompi = await self._ledger.account(row)
-        kept = await self._ledger.opened(row)
+        kept = kept or await self._ledger.opened(row)
         merchant = await wompi.merchant()
         if accepted is not None:
             same_terms(merchant, accepted)

@@ -1,22 +1,21 @@
 """Payments of one tenant: the same order is the same charge."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import replace
 
 from tause_mcp import due, times
-from tause_mcp.capability import Cipher
 from tause_mcp.database import Transaction
 from tause_mcp.errors import Conflict, Invalid, NotFound, Unavailable
 from tause_mcp.outbound.wompi import Event, Wompi
 from tause_mcp.services.payments import tables
-from tause_mcp.services.payments.ledger import KIND, SOON, Ledger
+from tause_mcp.services.payments.attempts import Attempt, Maker, following, place
+from tause_mcp.services.payments.ledger import KIND, Ledger, mismatch
 from tause_mcp.services.payments.reconciling import Reconciler
-from tause_mcp.services.payments.record import Row, Sealed, new_id, read, status_of
-from tause_mcp.services.payments.sending import Sender, next_look, payer
+from tause_mcp.services.payments.record import Row, Sealed, read
+from tause_mcp.services.payments.sending import Sender
 from tause_mcp.services.payments.values import (
     Acceptance,
+    Completion,
     Customer,
     Method,
     Payment,
@@ -26,33 +25,15 @@ from tause_mcp.services.payments.values import (
     check_customer,
     check_method,
     check_order,
+    completed,
+    missing,
     plain,
 )
 from tause_mcp.services.payments.voiding import Voids
 
-PAYABLE = 24 * 3600 * times.SECOND
-"""Microseconds that a payer has, and that an unattended payment is tried to be sent."""
-_LEAD = 30 * times.SECOND
-"""Until somebody else sends what its maker did not."""
 _END = (2**63 - 1, "")
 
 BankNames = Callable[[Wompi], Awaitable[Mapping[str, str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What a new attempt at an order is made of."""
-
-    order_id: str
-    kind: str
-    amount: int
-    currency: str
-    method: str
-    kept: Sealed
-    digest: str
-    source_id: str | None = None
-    schedule_id: str | None = None
-    expires_at: int = 0
 
 
 class Payments:
@@ -90,15 +71,64 @@ class Payments:
             Invalid: naming the argument. Conflict: the order has other arguments, or is paid.
             Unconfigured, Unavailable: nothing was made.
         """
+        told = (order_id, amount, currency, method, customer, description, acceptance)
+        return await self.attempt(*await self._asked(*told), retry=retry)
+
+    async def standing(
+        self,
+        order_id: str,
+        amount: int,
+        currency: str,
+        method: Method,
+        customer: Customer,
+        *,
+        description: str | None = None,
+        retry: bool = False,
+        acceptance: Acceptance | None = None,
+    ) -> Payment | None:
+        """The payment that `create` would return as it stands; None: it would make an attempt.
+
+        Raises:
+            As `create`.
+        """
+        told = (order_id, amount, currency, method, customer, description, acceptance)
+        return await self.stands(*await self._asked(*told), retry=retry)
+
+    async def stands(self, wompi: Wompi, attempt: Attempt, *, retry: bool) -> Payment | None:
+        """The payment that stands for an attempt, if any; `Conflict` when it cannot be made."""
+        last = await self._ledger.database.first(
+            tables.OF_ORDER,
+            of_order=attempt.order_id,
+            of_environment=wompi.account.environment,
+        )
+        if last is None or following(Row(*last), attempt, retry=retry) is not None:
+            return None
+        return await self._ledger.shown(Row(*last))
+
+    async def environment(self) -> str:
+        """`test` or `prod`, by the keys in force."""
+        return (await self._ledger.wompi()).account.environment
+
+    async def _asked(
+        self,
+        order_id: str,
+        amount: int,
+        currency: str,
+        method: Method,
+        customer: Customer,
+        description: str | None,
+        acceptance: Acceptance | None,
+    ) -> tuple[Wompi, Attempt]:
+        """The account, and the attempt that the arguments of `create` ask for."""
         check_order(order_id)
         check_amount(amount, currency)
         customer = check_customer(customer)
         wompi = await self._ledger.wompi()
-        banks = await self._banks(wompi) if method.type == "pse" else None
-        method = check_method(method, customer, banks)
+        banks = await self._banks(wompi) if method.bank_code is not None else None
+        method = check_method(method, customer, banks, attended=acceptance is None)
         if acceptance is not None and method.type == "checkout":
             raise Invalid("method: a checkout needs the payer, who accepts there", field="method")
-        attempt = Attempt(
+        return wompi, Attempt(
             order_id=order_id,
             kind=_kind(method, acceptance),
             amount=amount,
@@ -117,7 +147,6 @@ class Payments:
                 },
             ),
         )
-        return await self.attempt(wompi, attempt, retry=retry)
 
     async def attempt(self, wompi: Wompi, attempt: Attempt, *, retry: bool = False) -> Payment:
         """Make an attempt, or find the one that stands for it; send what needs no payer."""
@@ -152,22 +181,54 @@ class Payments:
         merchant = await (await self._ledger.wompi()).merchant()
         return merchant.name, Terms(merchant.terms.permalink, merchant.personal.permalink)
 
-    async def accept(self, id_: str, terms: Terms, evidence: str) -> Payment:
-        """The payer accepts both terms, as shown: send the payment. Again: how it stands.
+    async def lacking(self, id_: str) -> tuple[str, ...]:
+        """What only its payer can add before it is sent, by the names of a `Completion`."""
+        kept = await self._ledger.opened(await self._ledger.row(id_))
+        return missing(kept.method, kept.customer) if kept.method is not None else ()
 
-        `evidence` says where from (an address and a browser, say); it is kept encrypted.
+    async def qr_image(self, id_: str) -> str:
+        """The QR code (base64 of an SVG or PNG) that a pending payment is paid by; "" if none.
 
         Raises:
-            NotFound. Conflict: too late, or the terms are others now. Unavailable: nothing was
-            sent, the payer may try again. Unconfigured.
+            NotFound. Unavailable: the provider cannot be asked. Unconfigured.
+        """
+        row = await self._ledger.row(id_)
+        if row.state != tables.PENDING or row.provider_id is None:
+            return ""
+        found = await (await self._ledger.account(row)).transaction(row.provider_id)
+        return "" if found is None or mismatch(row, found) else found.qr_image
+
+    async def accept(
+        self, id_: str, terms: Terms, evidence: str, given: Completion | None = None
+    ) -> Payment:
+        """The payer accepts both terms, as shown: send the payment. Again: how it stands.
+
+        `evidence` says where from (an address and a browser, say), `given` is what the payer adds;
+        both are kept encrypted.
+
+        Raises:
+            NotFound. Invalid: naming what of `given` is wrong or missing. Conflict: too late, or
+            the terms are others now. Unavailable: nothing was sent, the payer may try again.
+            Unconfigured.
         """
         row = await self._ledger.row(id_)
         if row.kind == "payment" and row.state == tables.AWAITING:
             if row.expires_at <= times.now():
                 raise Conflict("the time to pay is over: ask the shop for a new payment")
+            kept = await self._completed(row, given or Completion())
             accepted = {**plain(terms), "accepted_at": times.iso(times.now()), "evidence": evidence}
-            row = await self._sender.send(row, accepted)
+            row = await self._sender.send(row, accepted, kept)
         return await self._ledger.shown(row)
+
+    async def _completed(self, row: Row, given: Completion) -> Sealed:
+        kept = await self._ledger.opened(row)
+        if kept.method is None or not missing(kept.method, kept.customer):
+            return kept
+        banks = None
+        if kept.method.type == "pse":
+            banks = await self._banks(await self._ledger.wompi())
+        method, customer = completed(kept.method, kept.customer, given, banks)
+        return replace(kept, method=method, customer=customer)
 
     # reading ----------------------------------------------------------------------------------
 
@@ -225,6 +286,15 @@ class Payments:
         """Give back an approved card payment, or `amount` cents of it; see `Voids.void`."""
         return await self._ledger.shown(await self._voids.void(id_, amount))
 
+    async def voidable(self, id_: str, amount: int | None = None) -> tuple[Payment, int]:
+        """The payment, and the cents that `void` would give back of it; 0: it is voided already.
+
+        Raises:
+            As `void`.
+        """
+        row, more = await self._voids.allowed(id_, amount)
+        return await self._ledger.shown(row), more
+
     async def seen_event(self, event: Event) -> list[str]:
         """The payments that a genuine event is about, by their ids; each is due now.
 
@@ -242,129 +312,6 @@ class Payments:
             return found
 
         return await self._ledger.database.write(work)
-
-
-# --- one row per attempt ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Maker:
-    """Makes the row of an attempt. Waits for nothing: it works inside the transaction."""
-
-    ledger: Ledger
-    wompi: Wompi
-    cipher: Cipher
-
-    @property
-    def environment(self) -> str:
-        return self.wompi.account.environment
-
-    def row(self, attempt: Attempt, number: int) -> dict[str, Any]:
-        """The columns of the attempt with that number."""
-        now, id_ = times.now(), new_id("pay")
-        reference = self.ledger.names().reference(self.environment, attempt.order_id, number)
-        expires = attempt.expires_at or now + PAYABLE
-        kept = attempt.kept
-        if attempt.kind == "checkout":
-            kept = replace(kept, checkout_url=self._checkout(attempt, id_, reference, expires))
-        attended = attempt.kind in ("payment", "checkout")
-        return {
-            **dict.fromkeys(_EMPTY),
-            **dict.fromkeys(_ZERO, 0),
-            "id": id_,
-            "environment": self.environment,
-            "order_id": attempt.order_id,
-            "attempt": number,
-            "reference": reference,
-            "digest": attempt.digest,
-            "kind": attempt.kind,
-            "account": self.wompi.account.public_key,
-            "amount": attempt.amount,
-            "currency": attempt.currency,
-            "method": attempt.method,
-            "state": tables.AWAITING if attended else tables.READY,
-            "sealed": kept.closed(self.cipher, id_),
-            "source_id": attempt.source_id,
-            "schedule_id": attempt.schedule_id,
-            "created_at": now,
-            "updated_at": now,
-            "expires_at": expires,
-        }
-
-    def _checkout(self, attempt: Attempt, id_: str, reference: str, expires: int) -> str:
-        return self.wompi.checkout(
-            reference,
-            attempt.amount,
-            attempt.currency,
-            self.ledger.pay_url(id_),
-            datetime.fromtimestamp(expires / times.SECOND, UTC),
-            payer(attempt.kept.customer),
-        )
-
-
-_EMPTY = (
-    *("provider_id", "status_message", "redirect_url", "claim", "sent_at", "void_state"),
-    *("problem", "finalized_at"),
-)
-_ZERO = ("claimed_until", "checks", "checked_at", "voided", "voiding")
-
-
-async def place(
-    tx: Transaction, maker: Maker, attempt: Attempt, *, retry: bool = False
-) -> tuple[Row, bool]:
-    """The row that stands for an attempt, and whether it was made just now.
-
-    Raises:
-        Conflict: the order has a payment with other arguments, or may not be tried again.
-    """
-    of = {"of_order": attempt.order_id, "of_environment": maker.environment}
-    last = await tx.first(tables.OF_ORDER, **of)
-    number = 1
-    if last is not None:
-        next_number = following(Row(*last), attempt, retry=retry)
-        if next_number is None:
-            return Row(*last), False
-        number = next_number
-    values = maker.row(attempt, number)
-    await tx.run(tables.INSERT, **values)
-    found = await tx.first(tables.OF_ORDER, **of)
-    assert found is not None, "the attempt is there, whoever made it"
-    row = Row(*found)
-    if row.id != values["id"]:  # a racer's: it is ours too, if it says the same
-        following(row, attempt, retry=False)
-        return row, False
-    soon = row.created_at + (SOON if row.kind == "checkout" else _LEAD)
-    await due.put(tx, KIND, row.id, next_look(row, row.state, soon))
-    return row, True
-
-
-def following(last: Row, attempt: Attempt, *, retry: bool) -> int | None:
-    """The number of the next attempt at an order; None: the last one stands for this call."""
-    same = last.digest == attempt.digest
-    if not retry:
-        if same:
-            return None
-        again = ": call with retry for a further attempt" if last.state in tables.AGAIN else ""
-        raise Conflict(
-            f"the order has a payment with other arguments ({last.id}, "
-            f"{status_of(last.state)}){again}",
-            field="order_id",
-        )
-    if last.state not in tables.AGAIN:
-        if same and last.state not in (tables.APPROVED, tables.VOIDED):
-            return None
-        raise Conflict(
-            f"the order's last payment ({last.id}) is {status_of(last.state)}: only after a "
-            "final decline, error or expiry it may be tried again",
-            field="order_id",
-        )
-    if (last.amount, last.currency) != (attempt.amount, attempt.currency):
-        raise Conflict(
-            f"the order was for {last.amount} cents of {last.currency}: a further attempt is for "
-            "the same amount",
-            field="amount",
-        )
-    return last.attempt + 1
 
 
 def _kind(method: Method, acceptance: Acceptance | None) -> str:

@@ -10,6 +10,7 @@ from tause_mcp.errors import Conflict, TauseError, Unavailable
 from tause_mcp.outbound.wompi import Wompi
 from tause_mcp.services.payments import source_tables as tables
 from tause_mcp.services.payments import tables as payment_tables
+from tause_mcp.services.payments.attempts import PAYABLE, Attempt
 from tause_mcp.services.payments.ledger import SOON, Ledger
 from tause_mcp.services.payments.record import Sealed, new_id
 from tause_mcp.services.payments.saved import (
@@ -22,7 +23,7 @@ from tause_mcp.services.payments.saved import (
     source_of,
 )
 from tause_mcp.services.payments.saving import KIND, Saver
-from tause_mcp.services.payments.service import PAYABLE, Attempt, Payments
+from tause_mcp.services.payments.service import Payments
 from tause_mcp.services.payments.values import (
     Acceptance,
     Customer,
@@ -216,12 +217,42 @@ class Sources:
             NotFound: no such source. Conflict: it is not available, or the order has another
             payment. Invalid. Unconfigured.
         """
+        told = (order_id, source_id, amount, currency, installments, description)
+        return await self._payments.attempt(*await self._asked(*told), retry=retry)
+
+    async def standing(
+        self,
+        order_id: str,
+        source_id: str,
+        amount: int,
+        currency: str,
+        *,
+        installments: int | None = None,
+        description: str | None = None,
+        retry: bool = False,
+    ) -> Payment | None:
+        """The payment that `charge` would return as it stands; None: it would make one.
+
+        Raises:
+            As `charge`.
+        """
+        told = (order_id, source_id, amount, currency, installments, description)
+        return await self._payments.stands(*await self._asked(*told), retry=retry)
+
+    async def _asked(
+        self,
+        order_id: str,
+        source_id: str,
+        amount: int,
+        currency: str,
+        installments: int | None,
+        description: str | None,
+    ) -> tuple[Wompi, Attempt]:
         check_order(order_id)
         check_amount(amount, currency)
         row = await self._saver.row(source_id)
         wompi = await self._saver.account(row)
-        attempt = await self.attempt(row, order_id, amount, currency, installments, description)
-        return await self._payments.attempt(wompi, attempt, retry=retry)
+        return wompi, await self.attempt(row, order_id, amount, currency, installments, description)
 
     async def attempt(
         self,

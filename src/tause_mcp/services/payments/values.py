@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from tause_mcp.errors import Invalid
@@ -60,6 +60,18 @@ class Method:
     phone: str | None = None
     token: str | None = None
     installments: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a payer adds on their own page, where the caller left it out."""
+
+    bank_code: str | None = None
+    person_type: PersonType | None = None
+    full_name: str | None = None
+    phone: str | None = None
+    document_type: str | None = None
+    document: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,23 +207,56 @@ _NEEDS_OF_CUSTOMER: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def check_method(method: Method, customer: Customer, banks: Mapping[str, str] | None) -> Method:
+def missing(method: Method, customer: Customer) -> tuple[str, ...]:
+    """What the payment still needs to be sent, by the names of a `Completion` (and `token`)."""
+    lacking = [m for m in _NEEDS.get(method.type, ()) if getattr(method, m) is None]
+    if method.type == "nequi" and customer.phone is not None:
+        lacking = []
+    wanted = _NEEDS_OF_CUSTOMER.get(method.type, ())
+    return (*lacking, *(m for m in wanted if getattr(customer, m) is None))
+
+
+def completed(
+    method: Method, customer: Customer, given: Completion, banks: Mapping[str, str] | None
+) -> tuple[Method, Customer]:
+    """Both with what a payer adds to them: only what was missing, never what was there.
+
+    Raises:
+        Invalid: naming the member that is wrong or still missing.
+    """
+    wanted = [name for name in missing(method, customer) if name != "token"]
+    added = {name: told for name in wanted if (told := getattr(given, name)) is not None}
+    own = _NEEDS.get(method.type, ())
+    of_method = {name: told for name, told in added.items() if name in own}
+    of_customer = {name: told for name, told in added.items() if name not in own}
+    customer = check_customer(replace(customer, **of_customer))
+    return check_method(replace(method, **of_method), customer, banks), customer
+
+
+def check_method(
+    method: Method,
+    customer: Customer,
+    banks: Mapping[str, str] | None,
+    *,
+    attended: bool = False,
+) -> Method:
     """A method with all that its type needs, and nothing besides. `banks`: code -> name, for PSE.
+    `attended`: the payer is asked for what is missing, but for a token.
 
     Raises:
         Invalid: naming the member that is wrong, missing or not of this type.
     """
+    lacking = missing(method, customer)
     if method.type == "nequi" and method.phone is None and customer.phone is not None:
         method = Method("nequi", phone=customer.phone)
     for member in ("bank_code", "person_type", "phone", "token", "installments"):
         given = getattr(method, member) is not None
         if given and member not in _TAKES.get(method.type, ()):
             raise _wrong("method", member, f"is not of a payment by {method.type}")
-        if not given and member in _NEEDS.get(method.type, ()):
-            raise _wrong("method", member, f"is needed to pay by {method.type}")
-    for member in _NEEDS_OF_CUSTOMER.get(method.type, ()):
-        if getattr(customer, member) is None:
-            raise _wrong("customer", member, f"is needed to pay by {method.type}")
+    for member in lacking:
+        if member == "token" or not attended:
+            field = "method" if member in _NEEDS.get(method.type, ()) else "customer"
+            raise _wrong(field, member, f"is needed to pay by {method.type}")
     _shapes(method, banks)
     return method
 

@@ -28,10 +28,9 @@ class Voids:
             Invalid: more than is left. Refused: the provider did not. Unavailable: nothing was
             sent. Unconfigured.
         """
-        row = await self._ledger.row(id_)
-        if row.state == tables.VOIDED and amount in (None, row.amount):
+        row, more = await self.allowed(id_, amount)
+        if not more:
             return row
-        more = _allowed(row, amount)
         wompi = await self._ledger.account(row)
         claim = secrets.token_hex(8)
         if not await self._claim(row, more, claim):
@@ -47,6 +46,17 @@ class Voids:
         if not _answered(row, found, whole=whole):
             return await self._settle(row, tables.VOID_DOUBT, claim)
         return await self._settle(row, tables.VOID_DONE, claim)
+
+    async def allowed(self, id_: str, amount: int | None = None) -> tuple[Row, int]:
+        """The payment, and the cents that `void` would give back of it; 0: it is voided already.
+
+        Raises:
+            NotFound, Conflict, Invalid: as `void`.
+        """
+        row = await self._ledger.row(id_)
+        if row.state == tables.VOIDED and amount in (None, row.amount):
+            return row, 0
+        return row, _allowed(row, amount)
 
     async def _claim(self, row: Row, more: int, claim: str) -> bool:
         async def work(tx: Transaction) -> bool:
