@@ -204,11 +204,11 @@ def test_keys_of_two_environments_stop_the_start(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KEYS)
-@pytest.mark.parametrize("other", ["x", *KEYS.values(), "pub_test_", "{}\n", "{} x", "{}é", " {}"])
-def test_a_key_in_anothers_place_stops_the_start(name: str, other: str) -> None:
-    value = other.format(KEYS[name])
-    if value != KEYS[name]:
-        assert refusal(**KEYS | {name: value}).startswith(f"{name}: write a key that starts with ")
+def test_a_key_in_anothers_place_stops_the_start(name: str) -> None:
+    others = [value for other, value in KEYS.items() if other != name]
+    for other in ("x", *others, "pub_test_", "{}\n", "{} x", "{}é", " {}"):
+        told = refusal(**KEYS | {name: other.format(KEYS[name])})
+        assert told.startswith(f"{name}: write a key that starts with ")
 
 
 def test_a_production_key_goes_to_wompi_alone() -> None:

@@ -15,6 +15,7 @@ NOT_MADE: set[str] = set()
 
 KINDS = {
     "tool",
+    "nested",
     "replay",
     "small door",
     "spelling",

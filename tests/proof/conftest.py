@@ -28,7 +28,7 @@ def prove(tmp_path: Path) -> Prove:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=300,
         )
 
     return run

@@ -62,7 +62,7 @@ def test_interrupted_it_removes_what_it_made(tmp_path: Path, server: Served) -> 
     assert not (tmp_path / "proof.json").exists()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_deployment_that_holds_is_proven(tmp_path: Path, prove: Prove, server: Served) -> None:
     done = prove(server.home, "--probes", "200", "--kills", "1")
     assert done.returncode == 0, done.stderr

@@ -44,6 +44,7 @@ class Walked:
         check.counts |= {"probes": report.probes, "bytes found": report.bytes}
         catalog = platform.catalog
         known = {*catalog.tools, *catalog.resources, *catalog.prompts}
+        check.counts["tools, resources and prompts"] = len(known)
         check.counts["tools, resources and prompts covered"] = len(known & report.covered)
         for finding in report.findings:
             check.require(False, str(finding)[:300])

@@ -253,6 +253,7 @@ class Walker:
                 return await speaker.tool(*told)
 
             self.report.counts["look again"] += 1
+            self.report.covered.add(operation.name)
             await self._judged(speaker, actor, Probe("look again", operation.name, "", send))
 
     async def _overhear(self) -> None:

@@ -16,12 +16,14 @@ from tause_mcp.testing.walk_values import texts
 from tause_mcp.testing.walk_wire import Answer, Speaker
 
 _SPELLED = 3
+_NESTED = 6
 
 
 def probes(ground: Ground) -> Iterator[Probe]:
     """Every probe there is; each can be made by any identity."""
     for make in (
         _tools,
+        _nested_names,
         _small_door,
         _spelled,
         _tenants,
@@ -74,6 +76,40 @@ async def _call(name: str, base: Base, at: str, carry: Any, speaker: Speaker, va
 
 async def _again(name: str, speaker: Speaker, value: str) -> Answer:
     return await speaker.tool(name, json.loads(value))
+
+
+def _nested_names(ground: Ground) -> Iterator[Probe]:
+    """B's own calls that worked, with one of A's names in the place of one within their lists and
+    objects: the operations of a transaction, the members of a document."""
+    for operation in ground.operations:
+        made = ground.b.made.get(operation.name)
+        for path in _texts_within(made) if made and not operation.forwards else ():
+            field = next(str(name) for name in reversed(path) if isinstance(name, str))
+            at = ".".join(map(str, path))
+            send = partial(_with_nested, operation.name, json.dumps(made), path)
+            for handle in ground.fitting(field, operation.capability)[:_NESTED]:
+                yield _of("nested", operation, at, handle.value, send)
+
+
+def _texts_within(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The places of texts below the arguments themselves."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, member in inner:
+        if isinstance(member, dict | list):
+            yield from _texts_within(member, (*path, name))
+        elif isinstance(member, str) and path:
+            yield (*path, name)
+
+
+async def _with_nested(
+    name: str, made: str, path: tuple[str | int, ...], speaker: Speaker, value: str
+) -> Answer:
+    arguments = json.loads(made)
+    place: Any = arguments
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return await speaker.tool(name, arguments)
 
 
 def _own_content(ground: Ground, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -219,9 +219,9 @@ def test_what_looks_like_a_key_is_not_quoted(secret: str, around: str) -> None:
     assert "4242" not in shown
 
 
-@pytest.mark.parametrize("at", range(LONGEST - 12, LONGEST + 12))
-def test_a_key_at_the_cut_is_not_half_shown(at: int) -> None:
-    assert "canary" not in quoted("x" * (at - 1) + " prv_test_canary" + "y" * 50)
+def test_a_key_at_the_cut_is_not_half_shown() -> None:
+    for at in range(LONGEST - 20, LONGEST + 2):
+        assert "canary" not in quoted("x" * at + " prv_test_canary" + "y" * 50)
 
 
 def test_a_quote_is_one_line_and_short() -> None:

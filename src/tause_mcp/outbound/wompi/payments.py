@@ -15,9 +15,9 @@ from tause_mcp.outbound.paths import expand
 from tause_mcp.outbound.wompi import reading, writing
 from tause_mcp.outbound.wompi.accounts import Account
 from tause_mcp.outbound.wompi.api import Api, unclear, unreadable
-from tause_mcp.outbound.wompi.errors import Refused
+from tause_mcp.outbound.wompi.errors import KeysRefused, Refused
 from tause_mcp.outbound.wompi.quoting import quoted
-from tause_mcp.outbound.wompi.refusals import DIALECT, not_enabled, not_known
+from tause_mcp.outbound.wompi.refusals import DIALECT, NO_MERCHANT, absent_part, not_known
 from tause_mcp.outbound.wompi.signatures import expiration, integrity
 from tause_mcp.outbound.wompi.values import (
     Bank,
@@ -51,7 +51,10 @@ class Wompi:
 
     async def merchant(self) -> Merchant:
         """The merchant, with acceptance tokens that each serve one transaction or source."""
-        told = await self._api.read(expand("/merchants/{key}", key=self.account.public_key))
+        path = expand("/merchants/{key}", key=self.account.public_key)
+        told = await self._api.read(path, absent=True)
+        if told is None:
+            raise KeysRefused(NO_MERCHANT)
         found = reading.merchant(told)
         if found is None:
             raise unreadable()
@@ -84,9 +87,7 @@ class Wompi:
         try:
             return await self._api.send("POST", "/transactions", body, credential=key)
         except Refused as refused:
-            if charge.method is not None and not_known(refused):
-                raise not_enabled(refused, charge.method.type) from None
-            raise
+            raise (absent_part(refused, charge) if not_known(refused) else refused) from None
 
     async def transaction(self, transaction_id: str) -> Transaction | None:
         """A transaction of any merchant, whatever its state; None when there is none."""

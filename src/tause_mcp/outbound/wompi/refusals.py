@@ -18,6 +18,7 @@ from tause_mcp.outbound.wompi.errors import (
     StaleTerms,
 )
 from tause_mcp.outbound.wompi.quoting import quoted
+from tause_mcp.outbound.wompi.values import Charge
 
 _MOST = 8
 _ABSENT = frozenset({"NOT_FOUND_ERROR", "NOT_FOUND"})
@@ -66,7 +67,9 @@ _INTEGRITY = (
     + _CHECK.format("integrity secret", "INTEGRITY_SECRET", "integrity_secret")
     + "; the events secret is another one"
 )
-_PUBLIC = "Wompi knows no such merchant: " + _CHECK.format("public key", "PUBLIC_KEY", "public_key")
+NO_MERCHANT = "Wompi knows no such merchant: " + _CHECK.format(
+    "public key", "PUBLIC_KEY", "public_key"
+)
 _KEYS = (
     "Wompi does not accept our keys: check that WOMPI_PUBLIC_KEY and WOMPI_PRIVATE_KEY, or the "
     "tenant's payments.wompi.public_key and private_key, are copied whole and of one environment"
@@ -85,7 +88,7 @@ def refusal(status: int, told: Any) -> TauseError:
     if status in (401, 403) or kind == "INVALID_ACCESS_TOKEN":
         return KeysRefused(_KEYS)
     if error.get("code") == "MERCHANT_NOT_FOUND":
-        return KeysRefused(_PUBLIC)
+        return KeysRefused(NO_MERCHANT)
     told_of = {"kind": kind, "reason": reason, "messages": messages}
     for at, texts in messages.items():
         return _of_field(at, " ".join(texts), told_of)
@@ -97,7 +100,7 @@ def _of_field(at: str, said: str, told: Mapping[str, Any]) -> TauseError:
     if last == "signature":
         return KeysRefused(_INTEGRITY)
     if last == "public_key":
-        return KeysRefused(_PUBLIC)
+        return KeysRefused(NO_MERCHANT)
     if last in _TERMS:
         return StaleTerms(
             _with("the acceptance of Wompi's terms is used or out of date: fetch them anew", said),
@@ -141,15 +144,23 @@ def not_known(refused: Refused) -> bool:
     return refused.kind in _ABSENT
 
 
-def not_enabled(refused: Refused, method: str) -> Rejected:
-    """A 404 to a new transaction: the method is not enabled for this merchant."""
+def absent_part(refused: Refused, charge: Charge) -> Refused:
+    """A 404 to a new transaction: the method is not enabled (then Wompi names it), or the token or
+    source does not exist."""
+    kind = "" if charge.method is None else charge.method.type
+    if kind and (kind.upper() in refused.reason.upper() or "habilit" in refused.reason):
+        text = (
+            f"Wompi has not enabled {kind} for this merchant: choose another method, or ask Wompi "
+            "to enable it"
+        )
+        field = "method.type"
+    elif charge.source_id is not None or (charge.method is not None and charge.method.token):
+        field, text = _CURES["token" if charge.source_id is None else "payment_source_id"]
+    else:
+        return refused
     return Rejected(
-        _with(
-            f"Wompi has not enabled {method} for this merchant: choose another method, or ask "
-            "Wompi to enable it",
-            refused.reason,
-        ),
-        field="method.type",
+        _with(text, refused.reason),
+        field=field,
         kind=refused.kind,
         reason=refused.reason,
         messages=refused.messages,
