@@ -23,6 +23,7 @@ BUILT_IN = (
     "cache",
     "secrets",
     "colombia",
+    "payouts",
     "audit",
     "catalog",
 )

@@ -26,7 +26,9 @@ KEYS: Mapping[str, Key] = {
         "string", pattern=r"test|prod", scope="tenants:admin", about="where both keys are of"
     ),
     f"{_PREFIX}events_secret": Key(
-        "secret", scope="tenants:admin", about="Wompi's secret that events of payouts are checked by"
+        "secret",
+        scope="tenants:admin",
+        about="Wompi's secret that events of payouts are checked by",
     ),
 }
 """What a tenant sets to pay from its own account. There is no installation's: money never leaves by

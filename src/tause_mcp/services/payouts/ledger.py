@@ -147,7 +147,9 @@ class Ledger:
         moved = await self.database.write(lambda tx: _adopt(tx, row, found, target))
         fresh = await self.row(row.id)
         if moved and row.state in tables.AGAIN:
-            return await self.trouble(fresh, f"it was {row.state} here, and Wompi made it after all")
+            return await self.trouble(
+                fresh, f"it was {row.state} here, and Wompi made it after all"
+            )
         if not moved and (wrong := contradiction(fresh, found, target)):
             return await self.trouble(fresh, wrong)
         return fresh

@@ -7,10 +7,11 @@ with a due row.
 """
 
 import secrets
+from collections.abc import Mapping
 from time import monotonic
 
 from tause_mcp import due, times
-from tause_mcp.database import Transaction
+from tause_mcp.database import Statement, Transaction
 from tause_mcp.errors import TauseError, Unavailable, Unconfigured
 from tause_mcp.outbound.wompi import (
     NewPayout,
@@ -83,16 +84,16 @@ class Sender:
         except (NotSent, Unconfigured):
             await self._back(row, claim)
             raise
-        except Unavailable:  # `Uncertain`, or a technical failure that says nothing of what was done
+        except (
+            Unavailable
+        ):  # `Uncertain`, or a technical failure that says nothing of what was done
             return await self._doubt(row, claim)
         return await self._made(wompi, row, claim, made.id)
 
     async def _made(self, wompi: Payouts, row: Row, claim: str, provider_id: str) -> Row:
         """It was taken. What is believed is what is read of it; until then its id is kept."""
         told = {"of": row.id, "of_provider": provider_id}
-        await self._ledger.database.write(
-            lambda tx: tx.run(tables.HINT, **told, now=times.now())
-        )
+        await self._ledger.database.write(lambda tx: tx.run(tables.HINT, **told, now=times.now()))
         fresh = await self._doubt(row, claim)
         try:
             found = await self._ledger.one(wompi, fresh, provider_id)
@@ -153,7 +154,7 @@ class Sender:
     async def _withdraw(self, row: Row, why: str) -> Row:
         return await self._ended(row, tables.WITHDRAW, {"message": why, "seen": row.sent_at or 0})
 
-    async def _ended(self, row: Row, move: tables.Statement, told: dict[str, str | int]) -> Row:
+    async def _ended(self, row: Row, move: Statement, told: Mapping[str, str | int]) -> Row:
         async def work(tx: Transaction) -> None:
             if await tx.run(move, of=row.id, now=times.now(), **told):
                 await due.end(tx, KIND, row.id)

@@ -187,9 +187,7 @@ REFUSE = Statement(sa.update(payouts).where(*_held).values(**_refusal))
 
 WITHDRAW = Statement(
     sa.update(payouts)
-    .where(
-        *_mine, _p.state == READY, sa.func.coalesce(_p.sent_at, 0) == _number("seen")
-    )
+    .where(*_mine, _p.state == READY, sa.func.coalesce(_p.sent_at, 0) == _number("seen"))
     .values(**_refusal)
 )
 """It is not what was approved any more: it is not sent."""

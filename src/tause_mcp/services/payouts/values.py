@@ -13,9 +13,7 @@ LEAST, MOST = 100, 1_000_000_000_000
 CURRENCY = "COP"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$"
 
-Status = Literal[
-    "processing", "pending", "approved", "declined", "error", "expired", "cancelled"
-]
+Status = Literal["processing", "pending", "approved", "declined", "error", "expired", "cancelled"]
 """How callers see a state: `ready` and `sending` are `processing`."""
 AccountType = Literal["savings", "checking", "deposit"]
 KeyType = Literal["alphanumeric", "mail", "phone", "identification", "establishment_code"]
