@@ -126,7 +126,7 @@ class Unavailable(TauseError):
 
 
 class DeadlineExceeded(TauseError):
-    """The work took longer than its deadline."""
+    """The call took longer than its deadline; a change may have been made."""
 
     code = "deadline_exceeded"
     status = 504

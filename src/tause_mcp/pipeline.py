@@ -1,20 +1,19 @@
 """The life of a call: what happens around every operation, whatever the door.
 
 Identity and tenant come proven in the `Invocation`; lookup happened at the door. Here: validation,
-scope, consent, limits, idempotency, work under a deadline, audit, usage. What a step needs is a
-Protocol passed in, so that each is tested alone and no door can skip one.
+scope, consent, limits, idempotency, work, audit, usage, all under one deadline. What a step needs
+is a Protocol passed in, so that each is tested alone and no door can skip one.
 """
 
 import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
-import anyio
 import orjson
 
 from tause_mcp import log
@@ -37,6 +36,7 @@ from tause_mcp.steps import (
     Tenants,
     Watch,
 )
+from tause_mcp.supervision import Aside
 
 __all__ = [
     "Approval",
@@ -61,7 +61,6 @@ __all__ = [
 MAX_RESULT = 24 * 1024
 """Bytes of `structuredContent`; more is stored and previewed."""
 
-_UNDO_SECONDS = 15.0
 _log = log.get("pipeline")
 
 
@@ -95,9 +94,12 @@ class Pipeline:
     meter: Meter
     binder: Binder
     deadline: float = 60.0
+    """Seconds from the proof of who calls to the end of the work."""
     digest_key: bytes = b""
     """The key of the digests of calls that hold a secret."""
     watch: Watch | None = None
+    aside: Aside = field(default_factory=Aside)
+    """Finishes what a call gives back or keeps, when its answer cannot wait for it."""
 
     async def run(self, operation: Operation, call: Invocation) -> Result:
         """Run one operation for its caller.
@@ -112,7 +114,7 @@ class Pipeline:
         if self.watch is not None:
             self.watch.began(call.caller.tenant)
         try:
-            result = await self._walk(operation, call)
+            result = await self._in_time(operation, call)
             return result
         except TauseError as error:
             outcome = error.code
@@ -149,7 +151,17 @@ class Pipeline:
         if self.watch is not None:
             self.watch.ended(operation.capability, outcome, took)
 
-    async def _walk(self, operation: Operation, call: Invocation) -> Result:
+    async def _in_time(self, operation: Operation, call: Invocation) -> Result:
+        """The walk under the call's deadline, which ends with the work: what is done is told."""
+        try:
+            async with asyncio.timeout(self.deadline - call.waited) as limit:
+                return await self._walk(operation, call, limit)
+        except TimeoutError:
+            if limit.expired():
+                raise self._late(operation, call) from None
+            raise
+
+    async def _walk(self, operation: Operation, call: Invocation, limit: asyncio.Timeout) -> Result:
         if operation.screen is not None:
             operation.screen(call.arguments)
         arguments = operation.inputs.read(call.arguments)
@@ -161,7 +173,7 @@ class Pipeline:
         self.tenants.require_configured(caller.tenant, operation.capability)
         if operation.forwards or not operation.writes:
             return await self._read(operation, call, arguments)
-        return await self._change(operation, call, arguments)
+        return await self._change(operation, call, arguments, limit)
 
     async def _read(
         self, operation: Operation, call: Invocation, arguments: dict[str, Any]
@@ -171,12 +183,22 @@ class Pipeline:
         if not operation.carries_limit:
             return await self._work(operation, call, arguments, database)
         try:
-            return await self._work(operation, call, arguments, database)
-        finally:
+            result = await self._work(operation, call, arguments, database)
+        except asyncio.CancelledError:  # nobody waits any more, and the call counts all the same
+            await self.aside.run(self.limits.collect(call.caller), patience=0)
+            raise
+        except BaseException:
             await self.limits.collect(call.caller)
+            raise
+        await self.limits.collect(call.caller)
+        return result
 
     async def _change(
-        self, operation: Operation, call: Invocation, arguments: dict[str, Any]
+        self,
+        operation: Operation,
+        call: Invocation,
+        arguments: dict[str, Any],
+        limit: asyncio.Timeout,
     ) -> Result:
         """A call that may change something: consent, limits, idempotency, work, audit.
 
@@ -196,6 +218,7 @@ class Pipeline:
         if approval is not None and approval.status != "granted":
             told = pending(approval)
             return Result(told, orjson.dumps(told), approval)
+        database = self.binder.database_of(caller.tenant)
         try:
             await self.limits.admit(caller, operation)
             if (
@@ -206,21 +229,28 @@ class Pipeline:
                 if approval is not None:
                     await self.approvals.release(caller.tenant, approval.id)
                 return _repeated(first)
-            return await self._committed(operation, call, arguments, digest, approval)
+            result = await self._committed(operation, call, arguments, digest, approval, database)
         except BaseException:
-            if key:
-                await self._undone(self.idempotency.drop(caller, key))
-            if approval is not None:
-                await self._undone(self.approvals.release(caller.tenant, approval.id))
+            if key or approval is not None or _owes(database):
+                await self.aside.run(self._given_back(call, approval, database))
             raise
+        if key:
+            if not limit.expired():
+                limit.reschedule(None)  # the change is made: its answer is not late any more
+            kept = None if operation.secret else result.text
+            await self.aside.run(_tried(self.idempotency.keep(caller, key, kept)))
+        return result
 
-    async def _undone(self, undo: Awaitable[None]) -> None:
-        """Give something back, though the call was cancelled; the call's own failure is what counts."""
-        try:
-            with anyio.move_on_after(_UNDO_SECONDS, shield=True):
-                await undo
-        except Exception:
-            _log.exception("undo_failed")
+    async def _given_back(
+        self, call: Invocation, approval: Approval | None, database: TenantDatabase
+    ) -> None:
+        """What a failed call took; after what stays of it is written down, in this order."""
+        if _owes(database):
+            await _tried(database.write(_nothing))
+        if call.idempotency_key:
+            await _tried(self.idempotency.drop(call.caller, call.idempotency_key))
+        if approval is not None:
+            await _tried(self.approvals.release(call.caller.tenant, approval.id))
 
     async def _consent(
         self, operation: Operation, call: Invocation, arguments: dict[str, Any], digest: str
@@ -243,17 +273,8 @@ class Pipeline:
         """What a person has to be asked now; raises what would be refused whatever they said."""
         bound = self.binder.bind(call, looking, self.binder.database_of(call.caller.tenant))
         known = {name: arguments[name] for name in looking.inputs.names}
-        try:
-            async with asyncio.timeout(self.deadline) as limit:
-                found: Consent | None = await looking.fn(**bound, **known)
-                return found
-        except TimeoutError:
-            if limit.expired():
-                raise DeadlineExceeded(
-                    f"looking before the call took longer than {self.deadline:g} s: nothing was done",
-                    retry_after=1.0,
-                ) from None
-            raise
+        found: Consent | None = await looking.fn(**bound, **known)
+        return found
 
     async def _committed(
         self,
@@ -262,28 +283,24 @@ class Pipeline:
         arguments: dict[str, Any],
         digest: str,
         approval: Approval | None,
+        database: TenantDatabase,
     ) -> Result:
         """The work; its audit entry, idempotency mark and spent approval commit with it."""
         caller, key = call.caller, call.idempotency_key
-        database = self.binder.database_of(caller.tenant)
         database.trailers.append(self.audit.entry(call, operation, digest))
         if key:
             database.trailers.append(self.idempotency.mark(caller, key))
         if approval is not None:
             database.trailers.append(self.approvals.spend(approval.id))
+        call.begun = True
         try:
             result = await self._work(operation, call, arguments, database)
             if database.trailers:
                 await database.write(_nothing)
-        except BaseException as error:
-            if database.changed and database.trailers:
-                await self._undone(database.write(_nothing))
-            if database.changed and isinstance(error, TauseError):
+        except TauseError as error:
+            if database.changed:
                 raise _partly(error) from None
             raise
-        if key:
-            kept = None if operation.secret else result.text
-            await self._undone(self.idempotency.keep(caller, key, kept))
         return result
 
     async def _work(
@@ -294,15 +311,9 @@ class Pipeline:
         database: TenantDatabase,
     ) -> Result:
         bound = self.binder.bind(call, operation, database)
-        try:
-            async with asyncio.timeout(self.deadline) as limit:
-                value = operation.fn(**bound, **arguments)
-                if operation.kind != "prompt":
-                    value = await value
-        except TimeoutError:
-            if limit.expired():
-                raise self._late(operation) from None
-            raise
+        value = operation.fn(**bound, **arguments)
+        if operation.kind != "prompt":
+            value = await value
         if operation.outputs is None:
             return Result(value)
         return await self._shaped(operation, call, operation.outputs.write(value))
@@ -318,10 +329,11 @@ class Pipeline:
         value = await self.binder.spill(call, operation, text)
         return Result(value, orjson.dumps(value))
 
-    def _late(self, operation: Operation) -> DeadlineExceeded:
+    def _late(self, operation: Operation, call: Invocation) -> DeadlineExceeded:
         text = f"the call took longer than {self.deadline:g} s"
         if operation.writes:
-            text += ": read whether its change was made before you call again"
+            looked = "read whether its change was made before you call again"
+            text += f": {looked if call.begun else 'nothing was done'}"
         return DeadlineExceeded(text, retry_after=1.0)
 
     def _crash(self, operation: Operation, call: Invocation, error: BaseException) -> Crash:
@@ -341,6 +353,19 @@ def _refuse_local(operation: Operation, call: Invocation) -> None:
     for name in () if call.local else operation.local_only:
         if call.arguments.get(name) is not None:
             raise Invalid(f"{name}: works only over stdio, beside the files", field=name)
+
+
+async def _tried(undo: Awaitable[None]) -> None:
+    """Give something back, or keep it; the call's own outcome is what counts."""
+    try:
+        await undo
+    except Exception:
+        _log.exception("undo_failed")
+
+
+def _owes(database: TenantDatabase) -> bool:
+    """Whether a change was committed whose trailers were not."""
+    return database.changed and bool(database.trailers)
 
 
 async def _nothing(_: Any) -> None:

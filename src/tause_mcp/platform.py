@@ -16,9 +16,9 @@ from tause_mcp.capability import Capability
 from tause_mcp.catalog import Catalog, load
 from tause_mcp.database import Database, Options, TenantDatabase, open_database
 from tause_mcp.encryption import Masters, TenantKeys, open_masters, shared_secrets
-from tause_mcp.errors import Misconfigured, NotFound
+from tause_mcp.errors import Misconfigured, NotFound, Unavailable
 from tause_mcp.events import EventBus
-from tause_mcp.idempotency import StoredIdempotency
+from tause_mcp.idempotency import PATIENCE, StoredIdempotency
 from tause_mcp.limits import TenantLimits
 from tause_mcp.migrations import database_url, migrated
 from tause_mcp.news import News
@@ -33,7 +33,7 @@ from tause_mcp.services.storage import Storage
 from tause_mcp.services.tenants import Connections, TenantDirectory, UsageMeter
 from tause_mcp.settings import Settings, names
 from tause_mcp.shared import SharedState, open_shared_state
-from tause_mcp.supervision import beside
+from tause_mcp.supervision import Aside, beside
 from tause_mcp.telemetry.counts import Counts
 from tause_mcp.telemetry.traces import wanted
 from tause_mcp.tenancy import Caller, Scopes, TenantId, tenant_id
@@ -83,6 +83,7 @@ class Platform:
     draining: bool = False
     """It is about to end: what runs is finished, and balancers are to look elsewhere."""
     counts: Counts = field(default_factory=Counts)
+    aside: Aside = field(default_factory=Aside)
     house_secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """What replicas share instead of files of the home, by the files' names."""
 
@@ -114,6 +115,7 @@ class Platform:
             UsageMeter: self.usage,
             TenantLimits: limits,
             Connections: Connections(self.directory),
+            Aside: self.aside,
         }
         for capability in self.catalog.capabilities:
             self.directory.gauges.update(capability.gauges)
@@ -129,11 +131,15 @@ class Platform:
             limits=limits,
             approvals=gate,
             idempotency=StoredIdempotency(
-                self.database, self.keys, lease=self.settings.deadline + 30
+                self.database,
+                self.keys,
+                lease=self.settings.deadline + 30,
+                patience=min(PATIENCE, self.settings.deadline / 2),
             ),
             audit=self.audit,
             meter=self.usage,
             binder=self,
+            aside=self.aside,
             deadline=self.settings.deadline,
             digest_key=self.seal.derive("digest"),
             watch=self.counts,
@@ -202,8 +208,13 @@ class Platform:
 
         Raises:
             Unauthenticated: in one text, whatever the reason.
+            Unavailable: what it takes to tell does not answer within a call's deadline.
         """
-        return await self.verifier.verify(token, self.door(door_tenant), anew=anew)
+        try:
+            async with asyncio.timeout(self.settings.deadline):
+                return await self.verifier.verify(token, self.door(door_tenant), anew=anew)
+        except TimeoutError:
+            raise Unavailable("identities cannot be checked now: try again") from None
 
     def door(self, tenant: TenantId | None) -> Door:
         """The plain door, or a tenant's: each is its own protected resource."""
@@ -294,6 +305,7 @@ async def open_platform(
             _ = platform.verifier  # a weak secret or a wrong issuer refuses to start
         await platform.directory.ensure_root()
         stack.push_async_callback(platform.usage.flush)
+        stack.push_async_callback(platform.aside.settled)
         works: list[Callable[[Platform], Awaitable[None]]] = [_flush_usage, _renew_streams]
         works += [c.background for c in catalog.capabilities if c.background]
         await stack.enter_async_context(beside(platform, works))

@@ -130,7 +130,9 @@ class Settings(BaseModel):
         False,
         description="Write the tenant's id on spans, when `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector.",
     )
-    deadline: float = Field(60.0, gt=0, le=3600, description="Seconds a call may work.")
+    deadline: float = Field(
+        60.0, gt=0, le=3600, description="Seconds a call may take, proving who calls included."
+    )
     drain: float = Field(
         1.0,
         ge=0,

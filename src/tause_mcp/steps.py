@@ -56,6 +56,10 @@ class Invocation:
     """How many `catalog_call` stand around this call."""
     local: bool = False
     """On stdio, beside the person's own files."""
+    waited: float = 0.0
+    """Seconds of the deadline that proving who calls took."""
+    begun: bool = False
+    """Its work has begun: if it is late, it may have changed something."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from tests.support.serving import run_all
 from tause_mcp.testing.walk_wire import Answer, Speaker
 
 pytestmark = [pytest.mark.anyio, pytest.mark.embedded]  # its parts are its own
-BOUND = 2 * DEADLINE + 1.5
-"""A deadline to prove who calls and one for the work, and a moment to give up a connection."""
+BOUND = DEADLINE + 3.0 + 5.0
+"""The deadline and what giving up may take, as operations.md says, and a busy machine's own share.
+The seconds themselves are claimed in `tests/pipeline/test_in_time.py`, by a clock."""
 RECOVERY = 20.0
 MAY = {"unavailable", "deadline_exceeded"}
 TELLING = re.compile(
@@ -150,7 +151,7 @@ async def test_a_part_breaks_under_load_and_comes_back(
 
 async def read(speaker: Speaker, key: str) -> Answer:
     """What is kept; a question from before the recovery may still close the door for a moment."""
-    until = time.monotonic() + 3
+    until = time.monotonic() + RECOVERY
     while True:
         answer = await speaker.tool("storage_get", {"key": key, "range": "0-19999"})
         if answer.value or time.monotonic() > until:

@@ -13,6 +13,7 @@ from tests.support.rows import make_file
 from tause_mcp.database import TENANT, Database, Statement, TenantDatabase, open_database
 from tause_mcp.services.storage import Blobs, ObjectStore, Storage, Sweep, Uploads, open_store
 from tause_mcp.services.storage.tables import uploads
+from tause_mcp.supervision import Aside
 from tause_mcp.tenancy import TenantId
 from tause_mcp.times import now
 
@@ -26,6 +27,7 @@ class World:
         self.database = database
         self.store = store
         self.sweep = Sweep(database, store)
+        self.aside = Aside()
         self.changed: list[tuple[str, str]] = []
 
     def storage(
@@ -36,7 +38,7 @@ class World:
 
         return Storage(
             bound(),
-            Blobs(bound(), self.store, lambda: ciphers().cipher(TenantId(tenant))),
+            Blobs(bound(), self.store, lambda: ciphers().cipher(TenantId(tenant)), self.aside),
             limit=lambda: limit,
             max_object=most,
             changed=lambda key: self.changed.append((tenant, key)),
@@ -76,4 +78,8 @@ def urls_of(folder: Path) -> tuple[str, str]:
 @asynccontextmanager
 async def opened_at(rows: str, objects: str) -> AsyncIterator[World]:
     async with open_database(rows) as database, open_store(objects) as store:
-        yield World(database, store)
+        world = World(database, store)
+        try:
+            yield world
+        finally:
+            await world.aside.settled()

@@ -9,6 +9,7 @@ from tause_mcp.database import TenantDatabase
 from tause_mcp.errors import Conflict, IdempotencyConflict, Unavailable, Unconfigured
 from tause_mcp.operation import Operation, compile_operation
 from tause_mcp.pipeline import Approval, Invocation, Pipeline, Result, refuse
+from tause_mcp.supervision import Aside
 from tause_mcp.tenancy import Caller, Scopes, TenantId, no_such_tenant
 
 TA = TenantId("ta")
@@ -87,12 +88,17 @@ class House:
     spilled: list[bytes] = field(default_factory=list)
     deadline: float = 5.0
     undo_fails: bool = False
+    before_undo: Callable[[], Awaitable[Any]] | None = None
+    before_keep: Callable[[], Awaitable[Any]] | None = None
+    aside: Aside = field(default_factory=Aside)
 
     def step(self, name: str) -> None:
         self.ledger.steps.append(name)
 
     def pipeline(self) -> Pipeline:
-        return Pipeline(self, self, self, _Keys(self), self, self, self, self.deadline)
+        return Pipeline(
+            self, self, self, _Keys(self), self, self, self, self.deadline, aside=self.aside
+        )
 
     async def run(
         self,
@@ -220,12 +226,16 @@ class _Keys:
         return marked
 
     async def keep(self, caller: Caller, key: str, result: bytes | None) -> None:
+        if self._house.before_keep is not None:
+            await self._house.before_keep()
         self._house.step("keep")
         if self._house.undo_fails:
             raise Unavailable("the keeping fails")
         self._house.kept[key] = (self._house.claimed.pop(key), result)
 
     async def drop(self, caller: Caller, key: str) -> None:
+        if self._house.before_undo is not None:
+            await self._house.before_undo()
         self._house.step("drop")
         if self._house.undo_fails:
             raise Unavailable("the undoing fails")

@@ -23,6 +23,7 @@ from tause_mcp.routes.storage import objects
 from tause_mcp.sealing import Seal
 from tause_mcp.services.storage import CAPABILITY
 from tause_mcp.settings import Settings
+from tause_mcp.supervision import Aside
 from tause_mcp.tenancy import Caller, Scopes, TenantId
 
 
@@ -75,6 +76,7 @@ class House:
         self.database = self.world.database
         self.keys = ciphers()
         self.backends: Mapping[str, Any] = {"storage": self.world.store}
+        self.shared: Mapping[type[Any], Any] = {Aside: self.world.aside}
         self.events = self.directory = self.identities = self
         self.notes = passing = _Passing()
         absent: Any = None

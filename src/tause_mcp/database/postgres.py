@@ -17,6 +17,7 @@ from tause_mcp.database.engine import DEFAULT_OPTIONS, Options, Row, Work
 from tause_mcp.database.pool import Pool
 from tause_mcp.database.statements import Compiled, Statement
 from tause_mcp.errors import Invalid, Unavailable
+from tause_mcp.supervision import Aside
 from tause_mcp.tally import failed
 from tause_mcp.tenancy import TenantId
 
@@ -179,7 +180,7 @@ class PostgresDatabase:
     def __init__(self, pool: Pool, *, pooled: bool = False) -> None:
         self._pool = pool
         self._pooled = pooled
-        self._undoing: set[asyncio.Task[None]] = set()
+        self._aside = Aside()
 
     async def first(
         self, tenant: TenantId | None, statement: Statement, /, **values: Any
@@ -236,8 +237,10 @@ class PostgresDatabase:
         try:
             await connection.execute(begin)
             result = await _Driven(work, _PostgresTransaction(connection))
-        except BaseException:
-            await self._roll_back(connection)
+        except BaseException as error:
+            # a server that stands still, or a caller that has left, is not waited for
+            gone = isinstance(error, (asyncio.CancelledError, *_DOWN))
+            await self._aside.run(self._undo(connection), 0 if gone else _ROLLBACK_SECONDS)
             raise
         try:
             status = await connection.execute("COMMIT")
@@ -250,13 +253,6 @@ class PostgresDatabase:
         if status != "COMMIT":
             raise RuntimeError("a statement failed and its error was hidden: nothing was committed")
         return result
-
-    async def _roll_back(self, connection: Any) -> None:
-        """Undo in a task of its own, which ends whether or not the caller is cancelled meanwhile."""
-        undoing = asyncio.create_task(self._undo(connection))
-        self._undoing.add(undoing)
-        undoing.add_done_callback(self._undoing.discard)
-        await asyncio.shield(undoing)
 
     async def _undo(self, connection: Any) -> None:
         """Always, for a cancelled BEGIN may still happen; and a cancellation that comes late meets
@@ -273,7 +269,7 @@ class PostgresDatabase:
 
     async def settled(self) -> None:
         """Wait until nothing is being undone any more."""
-        await asyncio.gather(*self._undoing, return_exceptions=True)
+        await self._aside.settled()
 
     async def check(self) -> None:
         try:

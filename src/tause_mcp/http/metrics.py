@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tause_mcp import __version__
-from tause_mcp.errors import Misconfigured, Unauthenticated
+from tause_mcp.errors import Misconfigured, TauseError, Unauthenticated
 from tause_mcp.http.login import bearer, challenge
 from tause_mcp.migrations import HEAD
 from tause_mcp.platform import Platform
@@ -28,6 +28,8 @@ def metrics(platform: Platform, folder: Path | None = None) -> Route:
         except Unauthenticated as error:
             headers = {"www-authenticate": challenge(platform, None, error)}
             return _told(401, "invalid_token", str(error), headers)
+        except TauseError as error:
+            return _told(error.status, error.code, str(error))
         if caller.tenant != ROOT or not caller.scopes.allow(SCOPE):
             return _told(403, "forbidden", "metrics need an administrator of the root tenant")
         try:

@@ -55,7 +55,7 @@ class ToolCalls:
             arguments = {k: v for k, v in arguments.items() if k != "tenant_id"}
             if not operation.opens_to(caller.scopes):
                 raise answers.unknown("tool", params.name)
-        call = Invocation(caller, arguments, local=identity.local)
+        call = identity.invocation(caller, arguments)
         key = ((ctx.params or {}).get("_meta") or {}).get(IDEMPOTENCY_KEY)
         if key is not None:
             if not isinstance(key, str) or not key:

@@ -8,6 +8,7 @@ header that does not match the body, so the header may choose the mode, and noth
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -67,12 +68,16 @@ class Doors:
             await answer(send, 404, b'{"error":"not_found"}')
             return
         headers = scope["headers"]
+        began = monotonic()
         caller = await logged_in(self._platform, headers, send, tenant)
         if caller is None:
             return
+        waited = monotonic() - began
         holds = still_holds(self._platform, headers, caller, tenant)
         view = self._asked(scope["query_string"])
-        scope[SCOPE_KEY] = Identity(caller, view, tenant_door=tenant is not None, holds=holds)
+        scope[SCOPE_KEY] = Identity(
+            caller, view, tenant_door=tenant is not None, holds=holds, waited=waited
+        )
         if scope["method"] != "GET":
             await self._serve(scope, receive, send, caller)
             return

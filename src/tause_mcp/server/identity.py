@@ -1,11 +1,12 @@
 """Who speaks on this message: put there by the door, read by every handler."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
 
+from tause_mcp.steps import Invocation
 from tause_mcp.tenancy import Caller
 
 SCOPE_KEY = "tause.identity"
@@ -33,6 +34,12 @@ class Identity:
     """Whether the credential still holds; asked every few seconds while a stream is open."""
     local: bool = False
     """On stdio, beside the person's own files."""
+    waited: float = 0.0
+    """Seconds that proving it took: of the deadline of what is called."""
+
+    def invocation(self, caller: Caller, arguments: Mapping[str, Any]) -> Invocation:
+        """A call of it, as `caller`: itself, or acting for another tenant."""
+        return Invocation(caller, arguments, local=self.local, waited=self.waited)
 
     @property
     def toolsets(self) -> tuple[str, ...] | None:

@@ -13,7 +13,7 @@ from mcp_types import (
 from tause_mcp.capability import Resource
 from tause_mcp.errors import NotFound, TauseError
 from tause_mcp.operation import Operation
-from tause_mcp.pipeline import Crash, Invocation
+from tause_mcp.pipeline import Crash
 from tause_mcp.platform import Platform
 from tause_mcp.server import answers
 from tause_mcp.server.calls import named_tenant
@@ -44,7 +44,7 @@ class Reads:
             caller = named_tenant(identity, values.pop("tenant_id"))
             if not operation.opens_to(caller.scopes):
                 raise NotFound("resource not found")
-            call = Invocation(caller, values, local=identity.local)
+            call = identity.invocation(caller, values)
             result = await self._platform.pipeline.run(operation, call)
         except NotFound:
             raise answers.no_resource(uri) from None
@@ -65,7 +65,7 @@ class Reads:
         operation = self._prompts.get(params.name)
         if operation is None or not operation.opens_to(identity.caller.scopes):
             raise answers.unknown("prompt", params.name)
-        call = Invocation(identity.caller, params.arguments or {}, local=identity.local)
+        call = identity.invocation(identity.caller, params.arguments or {})
         try:
             result = await self._platform.pipeline.run(operation, call)
         except (TauseError, Crash) as error:
@@ -87,7 +87,7 @@ class Reads:
         known = (params.context and params.context.arguments) or {}
         given = {k: v for k, v in known.items() if k in suggest.inputs.names}
         try:
-            call = Invocation(identity.caller, {**given, "typed": typed}, local=identity.local)
+            call = identity.invocation(identity.caller, {**given, "typed": typed})
             result = await self._platform.pipeline.run(suggest, call)
         except (TauseError, Crash):
             return _completion([])

@@ -238,7 +238,7 @@ async def test_the_banks_are_those_of_the_answer() -> None:
         ]
     }
     async with wompi(told(200, body)) as (client, server):
-        assert await client.banks() == [Bank("0", "A continuación..."), Bank("1007", "BANCOLOMBIA")]
+        assert await client.banks() == [Bank("1007", "BANCOLOMBIA")]
         assert b"Bearer pub_test_canarypublic" in server.requests[0]
 
 

@@ -1,5 +1,6 @@
 """A ledger over a database of its own, and a provider in memory whose every answer can get lost."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
@@ -12,12 +13,17 @@ from tests.support.rows import make_file
 
 from tause_mcp import times
 from tause_mcp.database import Database, TenantDatabase, open_database
+from tause_mcp.due import Due, Sweep, provider_due
 from tause_mcp.outbound.wompi import (
     Account,
+    Bank,
     Charge,
+    Link,
     Merchant,
+    NewLink,
     NotSent,
     ReferenceUsed,
+    Refused,
     Source,
     StaleTerms,
     Terms,
@@ -26,7 +32,15 @@ from tause_mcp.outbound.wompi import (
     Wompi,
 )
 from tause_mcp.sealing import Seal
-from tause_mcp.services.payments import tables
+from tause_mcp.services.payments import (
+    KINDS,
+    Links,
+    Reconciling,
+    Schedules,
+    Sources,
+    sending,
+    tables,
+)
 from tause_mcp.services.payments.ledger import Ledger
 from tause_mcp.services.payments.record import Names, Row
 from tause_mcp.services.payments.service import Payments
@@ -63,7 +77,11 @@ class Provider:
     sources: dict[int, Source] = field(default_factory=dict)
     posts: list[str] = field(default_factory=list)
     """The references that were posted, refused ones too."""
-    voids: list[tuple[str, int | None]] = field(default_factory=list)
+    voids: list[tuple[str, int]] = field(default_factory=list)
+    parts_end_it: bool = False
+    """A payment of which a part was voided is shown as voided."""
+    mute: bool = False
+    """Voids are answered with no body."""
     faults: dict[str, list[Any]] = field(default_factory=dict)
     """Operation -> what its next calls do: an exception (nothing happens), or "lost" (it happens,
     and the answer does not arrive), or None."""
@@ -91,7 +109,10 @@ class Provider:
             raise Uncertain("no answer")
         return result
 
-    def charged(self, row: Row | None = None) -> list[Transaction]:
+    def refunded(self, transaction_id: str) -> int:
+        return sum(amount for of, amount in self.voids if of == transaction_id)
+
+    def charged(self) -> list[Transaction]:
         """What took money."""
         return [t for t in self.transactions.values() if t.status in ("APPROVED", "VOIDED")]
 
@@ -101,8 +122,6 @@ class Provider:
 
 
 async def _breathe() -> None:
-    import asyncio
-
     await asyncio.sleep(0)
 
 
@@ -158,14 +177,64 @@ class Fake(Wompi):
         found = self.provider.transactions.get(reference)
         return await self.provider.ask("by_reference", lambda: [found] if found else [])
 
+    async def banks(self) -> list[Bank]:
+        return await self.provider.ask("banks", lambda: [Bank(*one) for one in BANKS.items()])
+
+    async def create_source(
+        self, kind: str, token: str, email: str, terms: str, personal: str
+    ) -> Source:
+        provider = self.provider
+
+        def work() -> Source:
+            if terms in provider.tokens:
+                raise StaleTerms("used")
+            provider.tokens.add(terms)
+            number = next(provider.numbers)
+            state = "PENDING" if kind == "nequi" else "AVAILABLE"
+            made = Source(number, state, kind.upper(), email, {"last_four": "4242"})
+            provider.sources[number] = made
+            return made
+
+        return await provider.ask("create_source", work)
+
+    async def source(self, source_id: int) -> Source | None:
+        return await self.provider.ask("source", lambda: self.provider.sources.get(source_id))
+
+    async def void_source(self, source_id: int) -> Source | None:
+        def work() -> None:
+            of = self.provider.sources[source_id]
+            self.provider.sources[source_id] = replace(of, status="VOIDED")
+
+        return await self.provider.ask("void_source", work)
+
+    async def create_link(self, new: NewLink) -> Link:
+        def work() -> Link:
+            id_ = f"lnk{next(self.provider.numbers)}"
+            made = Link(
+                id_, f"https://checkout.example/l/{id_}", True, new.sku, new.name, new.amount
+            )
+            self.provider.links[id_] = made
+            return made
+
+        return await self.provider.ask("create_link", work)
+
+    async def close_link(self, link_id: str) -> Link | None:
+        def work() -> None:
+            self.provider.links[link_id] = replace(self.provider.links[link_id], active=False)
+
+        return await self.provider.ask("close_link", work)
+
     async def void(self, transaction_id: str, amount: int | None = None) -> Transaction | None:
-        def work() -> Transaction:
+        def work() -> Transaction | None:
             provider = self.provider
-            provider.voids.append((transaction_id, amount))
             of = next(t for t in provider.transactions.values() if t.id == transaction_id)
-            if amount is None:
+            back = provider.refunded(transaction_id)
+            if of.status != "APPROVED" or back + (amount or of.amount) > of.amount:
+                raise Refused("not to be voided")
+            provider.voids.append((transaction_id, amount or of.amount))
+            if amount is None or provider.parts_end_it:
                 of = provider.transactions[of.reference] = replace(of, status="VOIDED")
-            return of
+            return None if provider.mute else of
 
         return await self.provider.ask("void", work)
 
@@ -206,6 +275,31 @@ class Till:
 
         return Payments(self.ledger, banks)
 
+    @property
+    def sources(self) -> Sources:
+        return Sources(self.ledger, self.payments)
+
+    @property
+    def schedules(self) -> Schedules:
+        return Schedules(self.ledger, self.sources)
+
+    @property
+    def links(self) -> Links:
+        return Links(self.ledger)
+
+    @property
+    def reconciling(self) -> Reconciling:
+        return Reconciling(self.payments, self.sources, self.schedules, self.links)
+
+    def sweep(self, only: TenantId | None = None) -> Sweep:
+        """The sweeper, with the service in place of the tool."""
+
+        async def run(due: Due) -> None:
+            if only in (None, due.tenant):
+                await replace(self, tenant=due.tenant).reconciling.reconcile(due.id)
+
+        return Sweep(self.database, KINDS, run)
+
     async def create(self, order: str = "o1", **told: Any) -> Any:
         """A payment by PSE that the payer has to accept, unless told otherwise."""
         asked = {"amount": 2_490_000, "currency": "COP", "method": PSE, "customer": ANA, **told}
@@ -222,8 +316,6 @@ class Till:
         return await self.ledger.row(id_)
 
     async def due(self) -> list[tuple[Any, ...]]:
-        from tause_mcp.due import provider_due
-
         statement = tables.Statement(
             tables.sa.select(provider_due.c.kind, provider_due.c.id, provider_due.c.due_at).where(
                 provider_due.c.tenant_id == tables.TENANT
@@ -234,6 +326,12 @@ class Till:
 
 def unsent() -> NotSent:
     return NotSent("cannot be reached")
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for the address of a bank, but where that is the claim."""
+    monkeypatch.setattr(sending, "_FOLLOW", (0.0,))
 
 
 @pytest.fixture

@@ -108,7 +108,10 @@ def banks(told: Any) -> list[Bank] | None:
     if found is None:
         return None
     code, name = "financial_institution_code", "financial_institution_name"
-    return [Bank(text(one, code), text(one, name)) for one in found if text(one, code)]
+    # PSE's own list begins with "choose your bank", as number 0.
+    return [
+        Bank(text(one, code), text(one, name)) for one in found if text(one, code) not in ("", "0")
+    ]
 
 
 def transaction(found: Mapping[str, Any]) -> Transaction | None:

@@ -240,6 +240,15 @@ EXPIRE_SCHEDULED = Statement(
 """The schedule was ended before these were sent."""
 
 
+_GIVEN_BACK = sa.case(
+    (_p.void_state.is_not(None), _p.voided + _p.voiding),
+    (_p.voided == 0, _p.amount),
+    else_=_p.voided,
+)
+"""Of what the provider shows as voided: the void that was on its way was made (of a part, too: Wompi
+shows both alike); or somebody gave all of it back elsewhere."""
+
+
 def _adopted(target: str) -> Statement:
     given_up = sa.and_(_p.state.in_((ERROR, EXPIRED)), _p.provider_id.is_(None))
     values: dict[str, Any] = {
@@ -252,7 +261,7 @@ def _adopted(target: str) -> Statement:
         "updated_at": _NOW,
     }
     if target == VOIDED:
-        values |= {"voided": _p.amount, "voiding": 0, "void_state": sa.null()}
+        values |= {"voided": _GIVEN_BACK, "voiding": 0, "void_state": sa.null()}
     return Statement(
         sa.update(payments)
         .where(
@@ -311,12 +320,16 @@ VOID_DONE = Statement(
     .where(*_void_held)
     .values(
         voided=_p.voided + _p.voiding,
-        state=sa.case((_p.voided + _p.voiding >= _p.amount, VOIDED), else_=APPROVED),
+        state=sa.case(
+            (sa.or_(_p.voided + _p.voiding >= _p.amount, _text("shown") == VOIDED), VOIDED),
+            else_=APPROVED,
+        ),
         problem=sa.null(),
         updated_at=_NOW,
         **_no_void,
     )
 )
+"""`shown`: the state that the answer shows; after a void of a part it may be voided too."""
 VOID_FAILED = Statement(sa.update(payments).where(*_void_held).values(updated_at=_NOW, **_no_void))
 """The provider did nothing: its holder gives the claim back."""
 VOID_DOUBT = Statement(

@@ -45,7 +45,8 @@ class Voids:
             raise
         if not _answered(row, found, whole=whole):
             return await self._settle(row, tables.VOID_DOUBT, claim)
-        return await self._settle(row, tables.VOID_DONE, claim)
+        shown = tables.VOIDED if found and found.status == "VOIDED" else tables.APPROVED
+        return await self._settle(row, tables.VOID_DONE, claim, shown=shown)
 
     async def allowed(self, id_: str, amount: int | None = None) -> tuple[Row, int]:
         """The payment, and the cents that `void` would give back of it; 0: it is voided already.
@@ -70,14 +71,14 @@ class Voids:
 
         return await self._ledger.database.write(work)
 
-    async def _settle(self, row: Row, statement: Statement, claim: str) -> Row:
+    async def _settle(self, row: Row, statement: Statement, claim: str, **shown: str) -> Row:
         async def work(tx: Transaction) -> None:
             now = times.now()
-            settled = await tx.run(statement, of=row.id, of_claim=claim, now=now)
-            if settled and statement is tables.VOID_DOUBT:
-                await due.put(tx, KIND, row.id, now + SOON)
-            elif settled:
+            settled = await tx.run(statement, of=row.id, of_claim=claim, now=now, **shown)
+            if settled and shown.get("shown") == tables.VOIDED:
                 await due.end(tx, KIND, row.id)
+            elif settled:  # what became of it is read
+                await due.put(tx, KIND, row.id, now + SOON)
 
         await self._ledger.database.write(work)
         self._ledger.changed(row.id)

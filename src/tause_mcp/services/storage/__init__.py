@@ -16,6 +16,7 @@ from tause_mcp.services.storage.sweep import Sweep
 from tause_mcp.services.storage.tables import USAGE
 from tause_mcp.services.storage.uploads import Upload, Uploads
 from tause_mcp.settings import Settings
+from tause_mcp.supervision import Aside
 from tause_mcp.tenancy import Scopes
 
 LIMIT = "storage"
@@ -28,7 +29,12 @@ def _url(settings: Settings) -> str:
 
 def _storage(binding: Binding) -> Storage:
     # Blobs plan and discard apart from the call's own transaction and its audit entry.
-    blobs = Blobs(binding.database_of(binding.tenant), binding.backend("storage"), binding.cipher)
+    blobs = Blobs(
+        binding.database_of(binding.tenant),
+        binding.backend("storage"),
+        binding.cipher,
+        binding.shared(Aside),
+    )
     return Storage(
         binding.database,
         blobs,

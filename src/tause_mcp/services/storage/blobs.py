@@ -23,6 +23,7 @@ from tause_mcp.database import TenantDatabase, Transaction
 from tause_mcp.errors import TauseError, TooLarge, Unavailable
 from tause_mcp.services.storage import tables
 from tause_mcp.services.storage.backends import Body, ObjectStore
+from tause_mcp.supervision import Aside
 from tause_mcp.tenancy import TenantId
 from tause_mcp.times import now
 
@@ -72,9 +73,11 @@ class Blobs:
         database: TenantDatabase,
         store: ObjectStore,
         cipher: Callable[[], Awaitable[Cipher]],
+        aside: Aside,
     ) -> None:
         self._database = database
         self._store = store
+        self._aside = aside
         self._cipher = cipher
         self._folder = folder_of(database.tenant)
 
@@ -180,13 +183,14 @@ class Blobs:
         await self._database.write(work)
 
     async def discard(self, blob: str | None) -> None:
-        """The blob is not wanted after all: due at once. If that fails it is due soon anyway.
-
-        Planned anew, not moved: the sweep may have been faster than the end of a slow write.
-        """
+        """The blob is not wanted after all: due at once. If that fails it is due soon anyway."""
         if blob is not None:
-            with suppress(TauseError):
-                await self._database.write(lambda tx: queue(tx, blob, 0))
+            await self._aside.run(self._unwanted(blob))
+
+    async def _unwanted(self, blob: str) -> None:
+        """Planned anew, not moved: the sweep may have been faster than the end of a slow write."""
+        with suppress(TauseError):
+            await self._database.write(lambda tx: queue(tx, blob, 0))
 
 
 async def queue(tx: Transaction, blob: str, due: int) -> None:
