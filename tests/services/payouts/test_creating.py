@@ -288,5 +288,3 @@ async def test_several_accounts_that_pay_have_to_be_told_apart(
     with pytest.raises(Invalid, match=r"account_id: has to name one of a1 .*a2"):
         await desk.payouts.prepare(order())
     assert (await desk.payouts.prepare(order(account_id="a2"))).account.id == "a2"
-
-

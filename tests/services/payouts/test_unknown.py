@@ -36,7 +36,9 @@ def kill(monkeypatch: pytest.MonkeyPatch, what: Any, name: str, *, after: bool =
     monkeypatch.setattr(what, name, dies)
 
 
-@pytest.mark.parametrize("fault", ["500_after", "502_after", "html_after", "reset_after", "truncated"])
+@pytest.mark.parametrize(
+    "fault", ["500_after", "502_after", "html_after", "reset_after", "truncated"]
+)
 async def test_a_lost_answer_is_found_by_its_reference(desk: Desk, fault: str) -> None:
     desk.sandbox.fail(POST, fault)
     made = await desk.create()
