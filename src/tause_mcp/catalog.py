@@ -23,6 +23,7 @@ BUILT_IN = (
     "cache",
     "secrets",
     "colombia",
+    "payments",
     "payouts",
     "audit",
     "catalog",

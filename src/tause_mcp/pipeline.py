@@ -255,11 +255,11 @@ class Pipeline:
     async def _consent(
         self, operation: Operation, call: Invocation, arguments: dict[str, Any], digest: str
     ) -> Approval | None:
+        if isinstance(operation.declared, Tool) and operation.declared.guard:
+            operation.declared.guard(call.caller, arguments)
         consent = operation.consent(arguments) if operation.consent else None
         if consent is None:
             return None
-        if isinstance(operation.declared, Tool) and operation.declared.guard:
-            operation.declared.guard(call.caller, arguments)
         if operation.asks is not None:
             consent = await self._asks(operation.asks, call, arguments)
             if consent is None:

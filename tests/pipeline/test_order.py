@@ -210,10 +210,11 @@ async def test_what_would_be_refused_anyway_is_not_asked(house: House) -> None:
     def guard(caller: Any, arguments: Any) -> None:
         raise Forbidden("not yours")
 
-    guarded = operation(shelf_put, consent=lambda arguments: ASK, guard=guard)
-    with pytest.raises(Forbidden, match="not yours"):
-        await house.run(guarded)
-    assert "consent" not in house.ledger.steps
+    for consent in (lambda arguments: ASK, None):
+        guarded = operation(shelf_put, consent=consent, guard=guard)
+        with pytest.raises(Forbidden, match="not yours"):
+            await house.run(guarded)
+    assert "consent" not in house.ledger.steps and house.ledger.rows() == []
 
 
 async def test_what_stands_already_asks_nobody_and_what_cannot_be_is_refused(house: House) -> None:

@@ -251,6 +251,44 @@ async def test_a_suspended_tenant_is_closed_on_every_replica(
     await until(closed)
 
 
+async def test_a_change_of_configuration_holds_on_every_replica(
+    installation: Installation, owner: Speaker
+) -> None:
+    """A value that a tenant inherits, and a limit of its own, where both are remembered already."""
+    parent, child = (f"t{uuid4().hex[:10]}" for _ in range(2))
+    await made(owner, "tenants_create", {"tenant_id": parent})
+    await made(owner, "tenants_create", {"tenant_id": child, "parent": parent})
+    code, said = installation.replicas[0].run("keys", "create", "--tenant", child)
+    assert code == 0, said
+    key = said.split()[-1]
+    name, nit = f"c{uuid4().hex[:8]}", {"number": "800197268-4"}
+
+    async def each(tool: str, arguments: dict[str, Any]) -> list[Answer]:
+        told = []
+        for number in range(3):
+            async with installation.client(number) as http:
+                told.append(await Speaker(http, key).tool(tool, arguments))
+        return told
+
+    assert all("corresponde" in one.body for one in await each("colombia_validate_nit", nit))
+    await made(Speaker(owner.http, key), "database_create_collection", {"name": name})
+    insert = {"collection": name, "document": {}}
+    assert all(one.value for one in await each("database_insert", insert))
+    english = {"tenant_id": parent, "values": {"locale": "en-US"}}
+    await made(owner, "tenants_configure", english)
+    await made(owner, "tenants_configure", {"tenant_id": child, "limits": {"rows": 3}})
+
+    async def changed() -> bool:
+        texts = await each("colombia_validate_nit", nit)
+        return all("is the right one" in one.body for one in texts)
+
+    async def limited() -> bool:
+        return not any(one.value for one in await each("database_insert", insert))
+
+    await until(changed)
+    await until(limited)
+
+
 async def test_a_replica_that_is_killed_leaves_the_others_serving(
     installation: Installation, owner: Speaker
 ) -> None:

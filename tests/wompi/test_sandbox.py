@@ -2,7 +2,7 @@
 
 import anyio
 import pytest
-from tests.wompi.endpoint import NEQUI, PAGO, Endpoint, reference
+from tests.wompi.endpoint import NEQUI, PSE, Endpoint, reference
 
 from tause_mcp.testing.wompi import Sandbox
 
@@ -10,14 +10,14 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_of_parallel_creates_with_one_reference_exactly_one_is_made(
-    served: Endpoint, sandbox: Sandbox
+    wompi: Endpoint, sandbox: Sandbox
 ) -> None:
     named = reference()
-    bodies = [await served.order(NEQUI, reference=named) for _ in range(12)]
+    bodies = [await wompi.order(NEQUI, reference=named) for _ in range(12)]
     statuses: list[int] = []
 
     async def create(body: dict[str, object]) -> None:
-        statuses.append((await served.ask("POST", "/transactions", json=body)).status_code)
+        statuses.append((await wompi.ask("POST", "/transactions", json=body)).status_code)
 
     async with anyio.create_task_group() as group:
         for body in bodies:
@@ -29,15 +29,15 @@ async def test_of_parallel_creates_with_one_reference_exactly_one_is_made(
 
 
 async def test_pse_shows_its_url_while_it_is_pending_and_the_payer_ends_it(
-    served: Endpoint,
+    wompi: Endpoint,
 ) -> None:
-    made = await served.pay(PAGO, redirect_url="https://shop.example/back?order=7")
+    made = await wompi.pay(PSE, redirect_url="https://shop.example/back?order=7")
     assert "async_payment_url" not in made["payment_method"]["extra"]
-    read = await served.read(made["id"])
+    read = await wompi.read(made["id"])
     assert read["status"] == "PENDING"
     bank = read["payment_method"]["extra"]["async_payment_url"]
-    chosen = await served.http.post(bank, data={"status": "continue"})
+    chosen = await wompi.http.post(bank, data={"status": "continue"})
     assert chosen.status_code == 303
     there = f"https://shop.example/back?order=7&id={made['id']}&env=test"
     assert chosen.headers["location"] == there
-    assert (await served.read(made["id"]))["status"] == "APPROVED"
+    assert (await wompi.read(made["id"]))["status"] == "APPROVED"

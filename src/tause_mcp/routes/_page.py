@@ -1,8 +1,8 @@
-"""The page on which a person answers an approval: plain HTML in English and Spanish."""
+"""The frame of the house's pages: plain HTML with one style, no script, nothing from elsewhere."""
 
 import unicodedata
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from html import escape
 
@@ -13,10 +13,25 @@ _STYLE = (
     "dd{margin:0 0 .8rem;overflow-wrap:anywhere}"
     ".what{background:#fff;border:1px solid #d0d7de;border-radius:.5rem;padding:1rem;"
     "white-space:pre-wrap;overflow-wrap:anywhere;font-weight:600}"
-    "input,button{font:inherit;width:100%;box-sizing:border-box;padding:.8rem;margin:.4rem 0;"
-    "border-radius:.5rem;border:1px solid #8c959f}"
-    "button{border:0;color:#fff;background:#24292f}button.yes{background:#1a7f37}"
+    "input,button,select,.go{font:inherit;width:100%;box-sizing:border-box;padding:.8rem;"
+    "margin:.4rem 0;border-radius:.5rem;border:1px solid #8c959f;background:#fff;color:inherit}"
+    "button,.go{border:0;color:#fff;background:#24292f}button.yes,.go{background:#1a7f37}"
     "button.no{background:#cf222e}.note{border-left:.3rem solid #bf8700;padding-left:.7rem}"
+    ".go{display:block;text-align:center;text-decoration:none;font-weight:600}"
+    "button.yes{font-weight:600}"
+    ":focus-visible{outline:.2rem solid #0969da;outline-offset:.1rem}"
+    ".bill{background:#fff;border:1px solid #d0d7de;border-radius:.5rem;padding:1rem;"
+    "margin:0 0 1rem}.bill dl{margin:.8rem 0 0}.bill dd:last-child{margin:0}"
+    ".who{margin:0;color:#57606a;overflow-wrap:anywhere}"
+    ".sum{margin:.1rem 0 0;font-size:2rem;font-weight:700;line-height:1.2;overflow-wrap:anywhere}"
+    "label{display:block;margin:.8rem 0 0;font-weight:600}"
+    "label.tick{display:flex;gap:.7rem;align-items:flex-start;font-weight:400}"
+    "label.tick input{width:1.4rem;height:1.4rem;flex:none;margin:.1rem 0 0}"
+    "form button{margin-top:1.2rem}.wrong{color:#a40e26;margin:.2rem 0 0;font-weight:400}"
+    "[aria-invalid=true]{border:.15rem solid #cf222e}"
+    ".state{font-size:1.2rem;font-weight:600}.good{color:#1a7f37}.bad{color:#a40e26}"
+    ".qr{display:block;width:min(100%,18rem);margin:1rem auto;background:#fff;padding:.5rem;"
+    "box-sizing:border-box}.small{color:#57606a;font-size:.85rem}"
 )
 _POLICY = (
     "default-src 'none'; style-src 'sha256-"
@@ -32,60 +47,18 @@ HEADERS: Mapping[str, str] = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-"""Nothing from elsewhere, in no frame, kept nowhere. A form still names its origin."""
+"""Nothing from elsewhere, in no frame, kept nowhere. A form still names its origin, which is how the
+guard tells it from another site's."""
 
-ENGLISH: Mapping[str, str] = {
-    "lang": "en",
-    "title": "Approval",
-    "intro": "Something waits for your approval. Sign in with an API key that may answer it.",
-    "key": "API key",
-    "sign_in": "Continue",
-    "refused": "This key cannot open this approval.",
-    "again": "Your session has ended. Sign in again.",
-    "absent": "There is no such approval.",
-    "what": "This will happen if you approve",
-    "tool": "Tool",
-    "caller": "Asked by",
-    "tenant": "Tenant",
-    "amount": "Amount, in minor units",
-    "expires": "Expires",
-    "approve": "Approve",
-    "deny": "Deny",
-    "as": "Signed in as",
-    "late": "Somebody answered first, or it has expired. This is how it stands:",
-    "approved": "Approved. The same call may be made again to complete it.",
-    "denied": "Denied. Nothing happens.",
-    "consumed": "Approved, and done.",
-    "expired": "Expired. Nothing happens; the call has to be made again.",
+WITH_IMAGES: Mapping[str, str] = {
+    **HEADERS,
+    "content-security-policy": f"{_POLICY}; img-src data:",
 }
-SPANISH: Mapping[str, str] = {
-    "lang": "es",
-    "title": "Aprobación",
-    "intro": "Algo espera su aprobación. Entre con una clave de API que pueda responder.",
-    "key": "Clave de API",
-    "sign_in": "Continuar",
-    "refused": "Esta clave no puede abrir esta aprobación.",
-    "again": "Su sesión terminó. Entre de nuevo.",
-    "absent": "No existe esa aprobación.",
-    "what": "Esto ocurrirá si usted aprueba",
-    "tool": "Herramienta",
-    "caller": "Solicitado por",
-    "tenant": "Inquilino",
-    "amount": "Monto, en unidades menores",
-    "expires": "Vence",
-    "approve": "Aprobar",
-    "deny": "Rechazar",
-    "as": "Sesión de",
-    "late": "Alguien respondió antes, o venció. Así está ahora:",
-    "approved": "Aprobada. La misma llamada puede repetirse para completarla.",
-    "denied": "Rechazada. No ocurre nada.",
-    "consumed": "Aprobada, y hecha.",
-    "expired": "Vencida. No ocurre nada; hay que repetir la llamada.",
-}
+"""The same for a page that holds an image within itself."""
 
 
-def words_for(accept_language: str) -> Mapping[str, str]:
-    """The words of the first of English and Spanish that the reader prefers (RFC 9110 12.5.4)."""
+def chosen(accept_language: str, known: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """The words (each with its `lang`) that the reader prefers (RFC 9110 12.5.4); else the first."""
     wanted = []
     for place, item in enumerate(accept_language[:1000].split(",")):
         name, _, weight = item.partition(";")
@@ -94,9 +67,11 @@ def words_for(accept_language: str) -> Mapping[str, str]:
         except ValueError:
             quality = 0.0
         wanted.append((-quality, place, name.strip().lower().partition("-")[0]))
-    known = {"en": ENGLISH, "es": SPANISH}
-    found = (known[name] for quality, _, name in sorted(wanted) if name in known and quality < 0)
-    return next(found, ENGLISH)
+    by_name = {words["lang"]: words for words in known}
+    found = (
+        by_name[name] for quality, _, name in sorted(wanted) if name in by_name and quality < 0
+    )
+    return next(found, known[0])
 
 
 def visible(text: str) -> str:
@@ -108,43 +83,15 @@ def visible(text: str) -> str:
     return escape("".join(told).replace("\u2028", "\n"))
 
 
-def page(words: Mapping[str, str], *parts: str) -> str:
+def page(words: Mapping[str, str], *parts: str, head: str = "") -> str:
     """A whole page around its parts, which are HTML already."""
     return (
         f'<!doctype html><html lang="{words["lang"]}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{words['title']}</title><style>{_STYLE}</style></head>"
+        f"<title>{words['title']}</title>{head}<style>{_STYLE}</style></head>"
         f"<body><main><h1>{words['title']}</h1>{''.join(parts)}</main></body></html>"
     )
 
 
 def note(text: str) -> str:
     return f'<p class="note" role="status">{escape(text)}</p>'
-
-
-def sign_in(words: Mapping[str, str]) -> str:
-    """The form that takes a key; it says nothing of the approval."""
-    return (
-        f'<p>{words["intro"]}</p><form method="post"><label>{words["key"]}'
-        '<input type="password" name="key" required autocomplete="off" autocapitalize="none" '
-        f'spellcheck="false" maxlength="8192"></label><button>{words["sign_in"]}</button></form>'
-    )
-
-
-def facts(words: Mapping[str, str], told: Mapping[str, str]) -> str:
-    """What an approval is about, line by line."""
-    lines = (f"<dt>{words[name]}</dt><dd>{visible(text)}</dd>" for name, text in told.items())
-    return f"<dl>{''.join(lines)}</dl>"
-
-
-def summary(words: Mapping[str, str], text: str) -> str:
-    return f'<p>{words["what"]}:</p><p class="what">{visible(text)}</p>'
-
-
-def answers(words: Mapping[str, str], csrf: str) -> str:
-    """The two buttons."""
-    return (
-        f'<form method="post"><input type="hidden" name="csrf" value="{escape(csrf)}">'
-        f'<button class="yes" name="answer" value="approve">{words["approve"]}</button>'
-        f'<button class="no" name="answer" value="deny">{words["deny"]}</button></form>'
-    )

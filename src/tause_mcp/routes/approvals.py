@@ -7,7 +7,6 @@ nowhere. What the key may do is read anew for every answer, so that a revoked ke
 import secrets
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -17,14 +16,15 @@ from tause_mcp.auth import Identities
 from tause_mcp.capability import Route
 from tause_mcp.database import TenantDatabase
 from tause_mcp.errors import Conflict, Invalid, NotFound, TauseError, Unauthenticated
+from tause_mcp.routes import _approval_page as text
 from tause_mcp.routes import _page as html
+from tause_mcp.routes._form import form_of
 from tause_mcp.sealing import Seal
 from tause_mcp.services.approvals import ANSWERS, Approvals, Means, Record, tenant_of
 from tause_mcp.tenancy import Caller, Scopes, TenantId
 
 COOKIE = "tause_approval"
 SECONDS = 600
-_MOST_BYTES = 16 * 1024
 
 
 class House(Protocol):
@@ -96,7 +96,7 @@ class ApprovalPage:
         session = opened(self._house.seal, request.cookies.get(COOKIE), approval_id)
         caller = await self._caller(session, approval_id) if session else None
         if request.method == "POST":
-            form = await _form(request)
+            form = await form_of(request)
             if "answer" not in form:
                 return await self._sign_in(request, approval_id, form.get("key", ""))
             return await self._answer(request, approval_id, session, caller, form)
@@ -207,9 +207,9 @@ class ApprovalPage:
             told["amount"] = f"{record.amount} {record.currency or ''}"
         pending = record.status == "pending"
         csrf = session.csrf(self._house.seal, approval_id)
-        end = html.answers(words, csrf) if pending else html.note(words[record.status])
+        end = text.answers(words, csrf) if pending else html.note(words[record.status])
         start = html.note(words["late"]) if late else ""
-        shown = (start, html.summary(words, record.summary), html.facts(words, told), end)
+        shown = (start, text.summary(words, record.summary), text.facts(words, told), end)
         return _html(html.page(words, *shown), 409 if late else 200)
 
 
@@ -222,7 +222,7 @@ def _end(holder: Caller) -> int:
 
 
 def _words(request: Request) -> Any:
-    return html.words_for(request.headers.get("accept-language", ""))
+    return text.words_for(request.headers.get("accept-language", ""))
 
 
 def _html(text: str, status: int) -> HTMLResponse:
@@ -232,24 +232,7 @@ def _html(text: str, status: int) -> HTMLResponse:
 def _asked_to_sign_in(request: Request, why: str | None = None, status: int = 200) -> Response:
     words = _words(request)
     start = html.note(words[why]) if why else ""
-    return _html(html.page(words, start, html.sign_in(words)), status)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a small form."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise Invalid("send the form of this page")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            raise Invalid("the form is too large")
-    try:
-        read = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=8)
-    except ValueError:
-        raise Invalid("send the form of this page") from None
-    return {name: values[-1] for name, values in read.items()}
+    return _html(html.page(words, start, text.sign_in(words)), status)
 
 
 answer_approval = Route(

@@ -12,7 +12,7 @@ twice, with A's name and with one that never existed; the answers have to be the
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice, zip_longest
@@ -29,13 +29,14 @@ from tause_mcp.testing.walk_judge import Finding, Judge, crashed, difference
 from tause_mcp.testing.walk_listen import overheard
 from tause_mcp.testing.walk_probes import allowed, probes
 from tause_mcp.testing.walk_snapshot import changed, snapshot
-from tause_mcp.testing.walk_stage import staged
+from tause_mcp.testing.walk_stage import Scene, staged
 from tause_mcp.testing.walk_wire import LEGACY, MODERN, Answer, Era, InProcess, Speaker
 
 DISCLOSED = ("tenants_create.tenant_id", "tenants_create.*", "tenants_create.same")
 """Where foreign and absent may differ. A tenant's id is a door's address and so is unique in the
 installation: whoever makes a tenant learns that an id is taken, and nothing else."""
 
+Prepare = Callable[[Scene], Awaitable[None]]
 _WORD = re.compile(r"[\w-]+")
 _AGAIN = 3
 """How often a difference is looked at again before it is believed."""
@@ -91,26 +92,45 @@ async def walk(
     run: str = "walk",
     settle: float = 0.0,
     company: Cast | None = None,
+    prepare: Prepare | None = None,
 ) -> Report:
     """Walk a house whose server `http` reaches; `platform` is the same house, opened here.
 
     `most` bounds the probes (None: all); each place is probed before any is probed twice. The
     tenants are made below the root as `stem` and names like it (unless `company` is given), and
-    stay: delete the home, or use `walk_cast.dismissed`. `settle`: seconds until another process has written down A's usage.
+    stay: delete the home, or use `walk_cast.dismissed`. `settle`: seconds until another process has
+    written down A's usage. `prepare` gives a scene what its tenant cannot make alone; with it, what
+    the scenes' calls ask a person is approved.
     """
     company = company or await cast(platform, stem)
-    walker = await _set(platform, http, company, run)
+    walker = await _set(platform, http, company, run, prepare)
     await asyncio.sleep(settle)
     await walker.walk(most, eras)
     return walker.report
 
 
-async def _set(platform: Platform, http: httpx2.AsyncClient, company: Cast, run: str) -> "Walker":
-    b = company.others[0]
+async def _set(
+    platform: Platform,
+    http: httpx2.AsyncClient,
+    company: Cast,
+    run: str,
+    prepare: Prepare | None,
+) -> "Walker":
+    b, owner = company.others[0], company.owner
     catalog = platform.catalog
-    theirs = await staged(Speaker(http, b.token), b.tenant, catalog, Canary(f"{run}/b"))
-    owner = Speaker(http, company.owner.token)
-    mine = await staged(owner, company.owner.tenant, catalog, Canary(f"{run}/a"))
+
+    async def approve(approval_id: str) -> None:
+        await platform.answer(approval_id, True, by="local:owner", means="cli")
+
+    async def scene_of(actor: Actor, mark: str) -> Scene:
+        speaker, canary = Speaker(http, actor.token), Canary(f"{run}/{mark}")
+        scene = Scene(speaker, actor.tenant, canary, approve=approve if prepare else None)
+        if prepare:
+            await prepare(scene)
+        return await staged(scene, catalog)
+
+    theirs = await scene_of(b, "b")
+    mine = await scene_of(owner, "a")
     ground = Ground(catalog, mine, theirs, company.child)
     public = "\n".join(theirs.handles.found)
     marks = [h for h in mine.handles.distinctive(public) if _telling(h)]

@@ -1,5 +1,6 @@
 """A scene: one tenant makes things of every kind that the catalogue offers, all marked."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,6 +36,9 @@ UNDOES = frozenset(
 )
 """Verbs that take away: a scene is set without them."""
 
+PAYS = ("pay_url",)
+"""Members of results that hold a link for whoever pays."""
+
 ELICITS: dict[str, Any] = {"elicitation": {"form": {}}}
 _LARGE = 20_000
 _TIMES = 4
@@ -61,15 +65,16 @@ class Scene:
     session: Speaker | None = None
     not_made: list[str] = field(default_factory=list)
     """Tools that make something and that no plausible arguments could move."""
+    approve: Callable[[str], Awaitable[None]] | None = None
+    """Answers the approvals that its calls ask for; None: they stay pending."""
 
     @property
     def values(self) -> Values:
         return Values(self.canary, self.handles)
 
 
-async def staged(speaker: Speaker, tenant: str, catalog: Catalog, canary: Canary) -> Scene:
+async def staged(scene: Scene, catalog: Catalog) -> Scene:
     """Set the scene of one tenant, through its own key."""
-    scene = Scene(speaker, tenant, canary)
     tools = list(catalog.tools.values())
     makers = [o for o in tools if o.writes and not o.forwards and _verb(o) not in UNDOES]
     for operation in makers:
@@ -88,7 +93,7 @@ async def staged(speaker: Speaker, tenant: str, catalog: Catalog, canary: Canary
             await _ask(scene, operation)
     await _lists(scene)
     await _resources(scene, catalog)
-    scene.session = await replace(speaker, era=LEGACY).opened()
+    scene.session = await replace(scene.speaker, era=LEGACY).opened()
     return scene
 
 
@@ -103,12 +108,16 @@ async def _make(scene: Scene, operation: Operation) -> None:
     for arguments in scene.values.variants(schema, hidden, operation.capability):
         key = scene.canary.name()
         answer = await scene.speaker.tool(operation.name, arguments, key=key)
+        if scene.approve and answer.value.get("status") == "approval_required":
+            await scene.approve(answer.value["id"])
+            answer = await scene.speaker.tool(operation.name, arguments, key=key)
         if answer.value:
             worked += 1
             scene.made[operation.name] = arguments
             scene.keyed[operation.name] = (arguments, key)
             scene.handles.harvest(operation.name, answer.value)
             scene.handles.harvest(operation.name, arguments)
+            scene.links += [url for name in PAYS if (url := answer.value.get(name))]
         if worked == _TIMES:
             return
 

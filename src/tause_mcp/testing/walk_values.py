@@ -23,6 +23,9 @@ HINTS: Mapping[str, tuple[Any, ...]] = {
     "currency": ("COP",),
     "issuer": ("local",),
     "sql": ("SELECT 1 AS one",),
+    "method": ({"type": "bancolombia_transfer"},),
+    "customer": ({"email": "walk@example.com"},),
+    "start_at": ("2030-01-01T00:00:00Z",),
 }
 """Values that a name promises and no schema can tell."""
 
@@ -37,6 +40,7 @@ LIKE: Mapping[str, tuple[str, ...]] = {
     "role": ("name", "role"),
     "collection": ("name", "collection"),
     "sql": ("name",),
+    "source_id": ("id",),
 }
 """Arguments that name what results call otherwise."""
 
@@ -133,9 +137,10 @@ class Values:
         """One plausible value of a schema."""
         if "$ref" in node:
             node = {**defs.get(node["$ref"].rpartition("/")[2], {}), **node}
-        if name in HINTS:
+        choices = node.get("enum")
+        if name in HINTS and (not choices or HINTS[name][0] in choices):
             return HINTS[name][0]
-        if choices := node.get("enum"):
+        if choices:
             return choices[0]
         if "const" in node:
             return node["const"]

@@ -1,7 +1,7 @@
 """Approvals: stored, single-use records of exact calls that a person answers."""
 
 from tause_mcp.capability import Capability
-from tause_mcp.services.approvals.gate import ApprovalGate, Ceiling
+from tause_mcp.services.approvals.gate import ApprovalGate, Ceiling, unattended
 from tause_mcp.services.approvals.record import Record, tenant_of
 from tause_mcp.services.approvals.service import ANSWERS, Approvals, Means, Status
 
@@ -23,4 +23,5 @@ __all__ = [
     "Record",
     "Status",
     "tenant_of",
+    "unattended",
 ]

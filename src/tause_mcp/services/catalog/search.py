@@ -55,6 +55,15 @@ VERBS: Mapping[str, str] = {
     "cufe": "cude factura electrónica invoice",
     "export": "download exportar",
     "whoami": "who am identity me may do allowed permissions quién soy identidad permisos puedo hacer",
+    "void": "refund give return back anular reembolsar devolver reintegrar",
+    "charge": "collect cobrar cargar",
+    "schedule": "recurring subscription repeat programar recurrente suscripción",
+    "unschedule": "stop end cancel recurring cancelar detener suscripción",
+    "cancel": "close stop cancelar cerrar",
+    "save": "store keep guardar",
+    "reconcile": "check sync update conciliar actualizar estado",
+    "banks": "bancos pse",
+    "source": "card tarjeta",
     "usage": "used consumption statistics uso usado consumo estadísticas",
 }
 
@@ -93,15 +102,18 @@ class Index:
         self._rarity = {word: math.log(1 + total / n) for word, n in seen.items()}
 
     def search(self, query: str, allowed: Iterable[str], limit: int) -> list[str]:
-        """Names of the best allowed entries, best first; names break ties."""
-        wanted = fold(query)
+        """Names of the best allowed entries, best first: a name as it is written is; names break
+        ties."""
+        wanted = Counter(fold(query))
         scores = {name: self._score(name, wanted) for name in allowed if name in self._weights}
-        best = sorted((n for n, s in scores.items() if s > 0), key=lambda n: (-scores[n], n))
+        best = sorted(
+            (n for n, s in scores.items() if s > 0), key=lambda n: (n != query, -scores[n], n)
+        )
         return best[:limit]
 
-    def _score(self, name: str, wanted: list[str]) -> float:
+    def _score(self, name: str, wanted: Mapping[str, int]) -> float:
         weights = self._weights[name]
-        return sum(self._match(word, weights) for word in wanted)
+        return sum(n * self._match(word, weights) for word, n in wanted.items())
 
     def _match(self, word: str, weights: Mapping[str, float]) -> float:
         if word in weights:

@@ -41,3 +41,14 @@ def following(
         return None
     next_at = moment(start_at, every, done + 1)
     return None if until is not None and next_at > until else next_at
+
+
+def number_until(start_at: int, every: Every, until: int) -> int:
+    """How many occurrences there are up to a time, ten thousand at most."""
+    low, high = 0, 10_000
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (
+            (middle, high) if moment(start_at, every, middle) <= until else (low, middle - 1)
+        )
+    return low

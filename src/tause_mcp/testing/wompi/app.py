@@ -185,13 +185,17 @@ class Guarded:
             _refuse_production(scope)
         except Refused as refusal:
             await _say(send, refusal)
+        except ConnectionAbortedError:
             return
-        await self._app(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     async def _read(self, receive: Receive) -> bytes:
         body = bytearray()
         while True:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionAbortedError
             body += message.get("body", b"")
             if len(body) > self._state.config.body_limit:
                 raise error(413, "INPUT_VALIDATION_ERROR", "(Sandbox) the body is too large")

@@ -13,10 +13,11 @@ from tause_mcp.testing.wompi.errors import (
     NO_SIGNATURE,
     NOT_COP,
     REFERENCE_USED,
+    UNKNOWN_KEY,
     WRONG_SIGNATURE,
     Refused,
-    foreign_key,
     invalid,
+    key_refused,
 )
 from tause_mcp.testing.wompi.exchange import Answer, Ask, see_other, url
 from tause_mcp.testing.wompi.merchants import BANKS, PERSONAL, POLICY, permalink, presigned
@@ -51,7 +52,7 @@ def order_paid(state: State, ask: Ask) -> Answer:
 def _order(state: State, given: Mapping[str, str]) -> Order:
     """What the merchant asks to be paid, if it signed it."""
     if given.get("public-key", "") != state.keys.public:
-        raise foreign_key(given.get("public-key", ""))
+        raise key_refused(UNKNOWN_KEY)
     if given.get("currency") != "COP":
         raise invalid("currency", NOT_COP)
     amount = _amount(given.get("amount-in-cents", ""))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from random import Random
+from types import NoneType
 from typing import Literal
 
 METHODS = (
@@ -164,8 +165,11 @@ class Config:
     """Of the control API. Default: a random one."""
 
     def __post_init__(self) -> None:
+        for name, kinds in _KINDS.items():
+            if type(getattr(self, name)) not in kinds:
+                raise ValueError(f"{name}: must be {kinds[0].__name__}")
         rules(self.resolve_after)
-        if strange := set(self.methods) - set(METHODS):
+        if strange := {str(m) for m in self.methods} - set(METHODS):
             raise ValueError(f"methods: no method {min(strange)!r}")
         for name in ("webhook_url", "payouts_webhook_url"):
             url = getattr(self, name)
@@ -174,3 +178,23 @@ class Config:
         for name in ("limit", "body_limit", "url_after"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1")
+        if not 0 <= self.latency <= 60:
+            raise ValueError("latency: from 0 to 60 seconds")
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "seed": (int,),
+    "methods": (tuple,),
+    "webhook_url": (str, NoneType),
+    "payouts_webhook_url": (str, NoneType),
+    "auto_deliver": (bool,),
+    "resolve_after": (str,),
+    "url_after": (int,),
+    "pse_url_stage": (bool,),
+    "strict_personal_auth": (bool,),
+    "void_body": (bool,),
+    "latency": (float, int),
+    "limit": (int,),
+    "body_limit": (int,),
+    "balance_in_cents": (int,),
+}

@@ -141,6 +141,16 @@ def inner(values: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     return value
 
 
+def objects(values: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of objects; empty where it is absent."""
+    value = values.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise invalid(name, FORMAT)
+    return value
+
+
 EMAIL = r"[^@\s]{1,64}@[^@\s]+\.[^@\s]+"
 
 

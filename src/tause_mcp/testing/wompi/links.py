@@ -12,6 +12,7 @@ from tause_mcp.testing.wompi.exchange import (
     data,
     flag,
     inner,
+    objects,
     one_of,
     text,
     url,
@@ -67,20 +68,16 @@ def expires(sent: dict[str, Any]) -> float | None:
 
 
 def _references(sent: dict[str, Any]) -> None:
-    listed = (inner(sent, "customer_data") or {}).get("customer_references") or []
-    if not isinstance(listed, list) or len(listed) > 2:
+    listed = objects(inner(sent, "customer_data") or {}, "customer_references")
+    if len(listed) > 2:
         raise invalid("customer_references", FORMAT)
     for reference in listed:
-        if not isinstance(reference, dict):
-            raise invalid("customer_references", FORMAT)
         text(reference, "label", longest=24)
         flag(reference, "is_required")
 
 
 def _taxes(sent: dict[str, Any]) -> None:
-    listed = sent.get("taxes") or []
-    if not isinstance(listed, list) or not all(isinstance(tax, dict) for tax in listed):
-        raise invalid("taxes", FORMAT)
+    listed = objects(sent, "taxes")
     for tax in listed:
         one_of(tax, "type", ("VAT", "CONSUMPTION"))
         if whole(tax, "percentage", 1, 50, optional=True) is None:

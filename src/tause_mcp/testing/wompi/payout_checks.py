@@ -98,7 +98,7 @@ def _account_problems(line: dict[str, Any], banks: set[str]) -> list[str]:
         problems.append("legalIdType must be one of CC, NIT, PP, CE, TI, DNI")
     if not isinstance(line.get("legalId"), str) or not line["legalId"]:
         problems.append("legalId must be a string")
-    if line.get("bankId") not in banks:
+    if str(line.get("bankId")) not in banks:
         problems.append("bankId must be the id of a bank")
     if line.get("accountType") not in ("AHORROS", "CORRIENTE", "DEPOSITO_ELECTRONICO"):
         problems.append("accountType must be one of AHORROS, CORRIENTE, DEPOSITO_ELECTRONICO")

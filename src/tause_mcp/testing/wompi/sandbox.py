@@ -65,7 +65,7 @@ class Sandbox:
         """Change the configuration while it runs: `control.CHANGEABLE`.
 
         Raises:
-            ValueError, TypeError: a part that is not there, fixed, or wrong.
+            ValueError: a part that is not there, fixed, or wrong.
         """
         with self.state.lock:
             control.change(self.state, **changes)

@@ -1,14 +1,15 @@
-"""The HTTP server below a sandbox: uvicorn, and a connection that can be broken on purpose."""
+"""The HTTP server below a sandbox: uvicorn's, and connections that can be broken on purpose."""
 
 import asyncio
 import os
 import socket
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from tause_mcp.testing.wompi.faults import ENDING, App
 
@@ -33,36 +34,35 @@ class Protocol(HttpToolsProtocol):
         self.transport.abort()
 
 
-class Server(uvicorn.Server):
-    """Leaves this process's signals alone, and tells when it serves."""
+@asynccontextmanager
+async def listening(app: App, port: int = 0) -> AsyncIterator[int]:
+    """Serve an application on loopback, in this event loop; yields the port.
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def listening(app: App, port: int) -> tuple[Server, socket.socket]:
-    """A server for this application, and the loopback socket it is to serve on.
+    Not `uvicorn.Server`: that takes this process's signals, and a tenth of a second to end.
 
     Raises:
         OSError: the port is taken.
     """
     config = uvicorn.Config(
-        app,
-        http=Protocol,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=1,
+        app, ws="none", access_log=False, log_config=None, server_header=False, date_header=False
     )
-    return Server(config), socket.create_server((HOST, port), backlog=2048)
+    config.load()
+    state = ServerState()
+    bound = socket.create_server((HOST, port), backlog=2048)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Protocol(config=config, server_state=state, app_state={}), sock=bound
+    )
+    try:
+        yield bound.getsockname()[1]
+    finally:
+        server.close()
+        await _ended(state)
+
+
+async def _ended(state: ServerState) -> None:
+    """Nothing is served any more: what is still worked on is given up."""
+    for connection in list(state.connections):
+        connection.shutdown()
+    for task in list(state.tasks):
+        task.cancel()
+    await asyncio.gather(*state.tasks, return_exceptions=True)

@@ -52,19 +52,14 @@ async def running(sandbox: "Sandbox", port: int = 0) -> AsyncIterator[Served]:
     """
     from tause_mcp.testing.wompi.server import HOST, listening  # with it comes uvicorn
 
-    server, bound = listening(sandbox.app, port)
-    with bound:
-        serving = asyncio.create_task(server.serve(sockets=[bound]))
+    async with listening(sandbox.app, port) as bound:
         sending = asyncio.create_task(_sending(sandbox))
         try:
-            await server.ready.wait()
-            yield Served(f"http://{HOST}:{bound.getsockname()[1]}")
+            yield Served(f"http://{HOST}:{bound}")
         finally:
-            server.should_exit = True
             sending.cancel()
             with suppress(asyncio.CancelledError):
                 await sending
-            await serving
 
 
 @contextmanager

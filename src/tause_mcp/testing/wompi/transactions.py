@@ -31,6 +31,7 @@ from tause_mcp.testing.wompi.exchange import (
     email,
     flag,
     inner,
+    objects,
     one_of,
     text,
     url,
@@ -103,9 +104,7 @@ def _fields(sent: dict[str, Any]) -> None:
 
 def _taxes(sent: dict[str, Any]) -> int:
     """The taxes inside the amount, in cents."""
-    listed = sent.get("taxes") or []
-    if not isinstance(listed, list) or not all(isinstance(tax, dict) for tax in listed):
-        raise invalid("taxes", FORMAT)
+    listed = objects(sent, "taxes")
     total = 0
     for tax in listed:
         one_of(tax, "type", ("VAT", "CONSUMPTION"))
