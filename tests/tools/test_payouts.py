@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.shop import pays_out
 
 from tause_mcp.errors import Conflict, Forbidden, Invalid, NotFound, Unconfigured
 from tause_mcp.testing.home import House, house
@@ -33,15 +34,7 @@ class Payroll:
     sandbox: Sandbox
 
     async def configure(self, tenant: str) -> None:
-        keys = self.sandbox.keys
-        for name, value in (("pk", keys.payouts_api), ("pu", keys.payouts_principal)):
-            await self.home.call("secrets_put", {"name": name, "value": value}, tenant)
-        values = {
-            "payouts.wompi.api_key": "secret://pk",
-            "payouts.wompi.user_principal_id": "secret://pu",
-            "payouts.wompi.environment": "test",
-        }
-        await self.home.call("tenants_configure", {"values": values}, tenant)
+        await pays_out(lambda tool, told: self.home.call(tool, told, tenant), self.sandbox)
 
     async def approve(self, waiting: Any, yes: bool = True) -> None:
         assert waiting["status"] == "approval_required", waiting
