@@ -8,7 +8,7 @@ from tause_mcp.testing.walk_wire import LEGACY, MODERN
 
 pytestmark = pytest.mark.anyio
 
-PROBES = 500
+PROBES = 600
 NOT_MADE: set[str] = set()
 """Tools that make something, of which the walk cannot have A make any."""
 
