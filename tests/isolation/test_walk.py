@@ -30,11 +30,13 @@ KINDS = {
     "session",
     "link",
     "route",
+    "bill",
     "credential",
     "listen",
 }
 
 
+@pytest.mark.timeout(300)  # a busy machine
 async def test_nobody_finds_anything_of_another_tenant(
     platform: Platform, prepare: Prepare
 ) -> None:
