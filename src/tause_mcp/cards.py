@@ -12,7 +12,7 @@ one time in ten for nothing: put a letter in the middle of it.
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tause_mcp.errors import Invalid
@@ -29,30 +29,41 @@ _IDS = re.compile(
     re.IGNORECASE,
 )
 _RUN = re.compile(r"[0-9]+(?:[ ._/-]{1,3}[0-9]+)*")
+_ISSUED = re.compile(
+    r"4[0-9]{15}"  # Visa
+    r"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"  # Mastercard
+    r"|3[47][0-9]{13}"  # American Express
+)
 _NO_CARD = ("0", "15", "16", "17", "18", "19", "20")
 _PHONE = re.compile(r"57[36][0-9]{9}")
 _GROUP = 8
 
 Screen = Callable[[Mapping[str, Any]], None]
 """Raises what may not even be looked at more closely."""
+Finds = Callable[[str], bool]
 
 
-def without_cards(*but: str) -> Screen:
-    """A screen over the raw arguments of a call; arguments and members called `but` are let through.
+def without_cards(*but: str, accounts: Iterable[str] = ()) -> Screen:
+    """A screen over the raw arguments of a call. Arguments and members called `but` are let through;
+    those called `accounts` hold numbers of accounts or documents (see above).
 
     Raises:
         Invalid: naming the argument, and nothing of its value.
     """
-    exempt = frozenset(but)
+    finds: dict[str, Finds] = {**dict.fromkeys(but, _nothing), **dict.fromkeys(accounts, issued)}
 
     def screen(arguments: Mapping[str, Any]) -> None:
         for name, value in arguments.items():
             if isinstance(name, str) and holds_card(name):
                 raise Invalid(f"the name of an argument {_TOLD}")
-            if name not in exempt and _within(value, exempt, _DEPTH):
+            if _within(value, finds, finds.get(name, holds_card), _DEPTH):
                 raise Invalid(f"{str(name)[:80]}: {_TOLD}", field=str(name)[:80])
 
     return screen
+
+
+def _nothing(_: str) -> bool:
+    return False
 
 
 _TOLD = (
@@ -61,29 +72,39 @@ _TOLD = (
 )
 
 
-def _within(value: Any, exempt: frozenset[str], left: int) -> bool:
+def _within(value: Any, named: Mapping[str, Finds], finds: Finds, left: int) -> bool:
+    """Whether `finds` finds something in a value; in members that are `named`, what is for them."""
     if isinstance(value, str):
-        return holds_card(value)
+        return finds(value)
     if isinstance(value, bool) or value is None or not left:
         return False
     if isinstance(value, int | float):
-        return not (isinstance(value, int) and abs(value) <= MOST_MONEY) and holds_card(str(value))
+        return not (isinstance(value, int) and abs(value) <= MOST_MONEY) and finds(str(value))
     if isinstance(value, Mapping):
         return any(
-            holds_card(str(key)) or (key not in exempt and _within(inner, exempt, left - 1))
+            holds_card(str(key)) or _within(inner, named, named.get(key, finds), left - 1)
             for key, inner in value.items()
         )
     if isinstance(value, list | tuple):
-        return any(_within(inner, exempt, left - 1) for inner in value)
+        return any(_within(inner, named, finds, left - 1) for inner in value)
     return False
 
 
 def holds_card(text: str) -> bool:
     """Whether what may be a card's number is anywhere in `text`."""
-    if sum(map(str.isdecimal, text)) < LEAST:
-        return False
-    plain = _IDS.sub(" # ", _plain(text))
-    return any(_is_card(number) for run in _RUN.finditer(plain) for number in _numbers(plain, run))
+    return any(map(_is_card, _long_numbers(text)))
+
+
+def issued(text: str) -> bool:
+    """Whether a number is anywhere in `text` as Visa, Mastercard or American Express issue them."""
+    return any(_ISSUED.fullmatch(number) and _is_card(number) for number in _long_numbers(text))
+
+
+def _long_numbers(text: str) -> Iterator[str]:
+    if sum(map(str.isdecimal, text)) >= LEAST:
+        plain = _IDS.sub(" # ", _plain(text))
+        for run in _RUN.finditer(plain):
+            yield from _numbers(plain, run)
 
 
 def _plain(text: str) -> str:

@@ -24,6 +24,7 @@ BUILT_IN = (
     "secrets",
     "colombia",
     "payments",
+    "payouts",
     "audit",
     "catalog",
 )

@@ -31,9 +31,10 @@ async def served(sandbox: Sandbox) -> AsyncIterator[Served]:
 
 
 def _still(catalog: Catalog) -> Catalog:
-    """Without what payments do by themselves: whatever changes was changed by somebody."""
+    """Without what payments and payouts do by themselves: what changes was changed by somebody."""
     quiet = (
-        replace(c, background=None) if c.name == "payments" else c for c in catalog.capabilities
+        replace(c, background=None) if c.name in ("payments", "payouts") else c
+        for c in catalog.capabilities
     )
     return replace(catalog, capabilities=tuple(quiet))
 

@@ -10,6 +10,7 @@ from tause_mcp.catalog import load
 from tause_mcp.database import metadata
 from tause_mcp.encryption import tables as _keys  # noqa: F401  # its tables too
 from tause_mcp.services import payments as _payments  # noqa: F401  # its tables too
+from tause_mcp.services import payouts as _payouts  # noqa: F401  # its tables too
 
 
 @cache

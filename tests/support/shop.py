@@ -25,6 +25,7 @@ def settings(sandbox: Sandbox, served: Served) -> dict[str, str]:
         "WOMPI_INTEGRITY_SECRET": sandbox.keys.integrity,
         "WOMPI_BASE_URL": served.base_url,
         "WOMPI_CHECKOUT_URL": served.checkout_url,
+        "WOMPI_PAYOUTS_URL": served.payouts_url,
     }
 
 
@@ -88,11 +89,33 @@ async def token(sandbox: Sandbox, served: Served, number: str = "424242424242424
     return str(answer.json()["data"]["id"])
 
 
+async def pays_out(run: Callable[[str, dict[str, Any]], Any], sandbox: Sandbox) -> None:
+    """Give a tenant, whose tools `run` runs, keys of its own for payouts."""
+    keys = sandbox.keys
+    named = {
+        "api_key": keys.payouts_api,
+        "user_principal_id": keys.payouts_principal,
+        "events_secret": keys.payouts_events,
+    }
+    values = {"payouts.wompi.environment": "test"}
+    for name, value in named.items():
+        await run("secrets_put", {"name": f"payouts_{name}", "value": value})
+        values[f"payouts.wompi.{name}"] = f"secret://payouts_{name}"
+    await run("tenants_configure", {"values": values})
+
+
 def stocked(platform: Platform, sandbox: Sandbox, served: Served) -> Callable[[Scene], Any]:
     """For the isolation walk: every tenant begins with a saved card that can be charged, which its
-    own key could not bring about without a payer."""
+    own key could not bring about without a payer, and with keys of payouts."""
 
     async def prepare(scene: Scene) -> None:
+        owner = Caller("local:walk", TenantId(scene.tenant), Scopes(frozenset({"*:*"})))
+
+        async def run(tool: str, arguments: dict[str, Any]) -> Any:
+            call = Invocation(owner, arguments)
+            return await platform.pipeline.run(platform.catalog.tools[tool], call)
+
+        await pays_out(run, sandbox)
         scopes = Scopes(frozenset({"payments:write", "payments:unattended"}))
         caller = Caller("local:walk", TenantId(scene.tenant), scopes)
         arguments = {

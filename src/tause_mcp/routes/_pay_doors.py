@@ -1,5 +1,5 @@
-"""What a payer and the provider may make the house do: operations in no catalogue, walked through
-the pipeline like every other, each as a caller that is that link or that event and nothing more."""
+"""What a payer may make the house do: operations in no catalogue, walked through the pipeline like
+every other, each as a caller that is that link and nothing more."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,6 @@ from pydantic import Field
 from tause_mcp.capability import Resource, Tool
 from tause_mcp.cards import without_cards
 from tause_mcp.operation import Operation, compile_operation
-from tause_mcp.outbound.wompi import Event
 from tause_mcp.pipeline import Invocation
 from tause_mcp.services.payments import (
     Banks,
@@ -89,15 +88,6 @@ async def payments_accept(
     return {"status": (await payments.accept(id, terms, evidence, given)).status}
 
 
-async def payments_hear(payments: Payments, reference: Text, transaction: Text) -> list[str]:
-    """The payments that a genuine event is about; each is due now, whatever comes after."""
-    about = {"transaction": {"reference": reference, "id": transaction}}
-    event = Event(
-        "transaction.updated", about, environment="", timestamp=0, checksum="", properties=()
-    )
-    return await payments.seen_event(event)
-
-
 class Operations:
     """Compiled once for each door."""
 
@@ -113,14 +103,12 @@ class Operations:
         self.show, self.ask, self.qr = map(read, (payments_show, payments_ask, payments_qr))
         accept = Tool(payments_accept, "Accept and pay", _ACCEPT, secret_input=True)
         self.accept = compiled(accept, "evidence")
-        hear = Resource(payments_hear, "", "payments_hear", _WRITE)
-        self.hear = compiled(hear, "reference", "transaction")
         self.reconcile: Operation = platform.catalog.tools["payments_reconcile"]
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request by one link or event, bound to its tenant."""
+    """One request by one link, bound to its tenant."""
 
     platform: Any
     operations: Operations
@@ -132,12 +120,6 @@ class Visit:
         call = Invocation(self.caller, {"id": self.id, **arguments}, door=self.door)
         return (await self.platform.pipeline.run(operation, call)).value
 
-    async def hear(self, **about: str) -> list[str]:
-        """The payments that an event is about."""
-        call = Invocation(self.caller, about, door=self.door)
-        found: list[str] = (await self.platform.pipeline.run(self.operations.hear, call)).value
-        return found
-
 
 def payer(platform: Any, operations: Operations, link: str) -> Visit | None:
     """Whoever holds a pay link; None when it is the text of no link."""
@@ -147,8 +129,3 @@ def payer(platform: Any, operations: Operations, link: str) -> Visit | None:
     scopes = Scopes(frozenset({_READ, _ACCEPT, _WRITE}))
     caller = Caller(f"payer:{found[2]}", TenantId(found[1]), scopes, issuer="pay")
     return Visit(platform, operations, caller, found[2], "pay")
-
-
-def provider(tenant: TenantId) -> Caller:
-    """The company whose event was genuine."""
-    return Caller("provider:wompi", tenant, Scopes(frozenset({_WRITE})), issuer="webhook")

@@ -25,6 +25,16 @@ HINTS: Mapping[str, tuple[Any, ...]] = {
     "sql": ("SELECT 1 AS one",),
     "method": ({"type": "bancolombia_transfer"},),
     "customer": ({"email": "walk@example.com"},),
+    "beneficiary": (
+        {
+            "name": "Walk",
+            "document_type": "CC",
+            "document": "1020304050",
+            "bank_code": "1007",
+            "account_type": "savings",
+            "account_number": "12345678901",
+        },
+    ),
     "start_at": ("2030-01-01T00:00:00Z",),
 }
 """Values that a name promises and no schema can tell."""

@@ -1,0 +1,133 @@
+"""One row per attempt at a payout: what it is made of, and which one stands for a call."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tause_mcp import due, times
+from tause_mcp.capability import Cipher
+from tause_mcp.database import Transaction
+from tause_mcp.errors import Conflict
+from tause_mcp.outbound.wompi import Payouts
+from tause_mcp.services.payouts import tables
+from tause_mcp.services.payouts.ledger import KIND, Ledger
+from tause_mcp.services.payouts.record import Row, Sealed, new_id, status_of
+from tause_mcp.services.payouts.values import CURRENCY, Order, plain
+
+SENDABLE = 23 * 3600 * times.SECOND
+"""Microseconds in which a payout is tried to be sent: Wompi's idempotency key of a first post lives
+24 hours, so every further post of it is refused there."""
+_LEAD = 30 * times.SECOND
+"""Until somebody else sends what its maker did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Makes the row of an attempt. Waits for nothing: it works inside the transaction."""
+
+    ledger: Ledger
+    wompi: Payouts
+    cipher: Cipher
+    order: Order
+    account_id: str
+    kept: Sealed
+    digest: str
+
+    @property
+    def environment(self) -> str:
+        return self.wompi.account.environment
+
+    def row(self, number: int) -> dict[str, Any]:
+        """The columns of the attempt with that number."""
+        now, id_, order = times.now(), new_id(), self.order
+        return {
+            **dict.fromkeys(_EMPTY),
+            **dict.fromkeys(_ZERO, 0),
+            "id": id_,
+            "environment": self.environment,
+            "payout_id": order.payout_id,
+            "attempt": number,
+            "reference": self.ledger.names().reference(self.environment, order.payout_id, number),
+            "digest": self.digest,
+            "kind": "key" if order.beneficiary.key else "account",
+            "account": self.ledger.whose(self.wompi),
+            "account_id": self.account_id,
+            "amount": order.amount,
+            "currency": CURRENCY,
+            "payment_type": order.payment_type,
+            "state": tables.READY,
+            "sealed": self.kept.closed(self.cipher, id_),
+            "created_at": now,
+            "updated_at": now,
+            "expires_at": now + SENDABLE,
+        }
+
+
+_EMPTY = (
+    *("provider_id", "provider_status", "status_message", "hint", "claim", "sent_at"),
+    *("problem", "finalized_at"),
+)
+_ZERO = ("claimed_until", "checks", "checked_at")
+
+
+def told(order: Order) -> dict[str, Any]:
+    """What two calls have to say alike to be the same payout."""
+    return {**plain(order), "beneficiary": plain(order.beneficiary)}
+
+
+async def place(tx: Transaction, maker: Maker, *, retry: bool) -> Row:
+    """The row that stands for an order, made when there is none.
+
+    Raises:
+        Conflict: the name has a payout with other arguments, or may not be tried again.
+    """
+    of = {"of_name": maker.order.payout_id, "of_environment": maker.environment}
+    last, number = await tx.first(tables.OF_NAME, **of), 1
+    if last is not None:
+        following = next_of(Row(*last), maker.order, maker.digest, retry=retry)
+        if following is None:
+            return Row(*last)
+        number = following
+    values = maker.row(number)
+    await tx.run(tables.INSERT, **values)
+    found = await tx.first(tables.OF_NAME, **of)
+    assert found is not None, "the attempt is there, whoever made it"
+    row = Row(*found)
+    if row.id != values["id"]:  # a racer's: it is ours too, if it says the same
+        next_of(row, maker.order, maker.digest, retry=False)
+        return row
+    await due.put(tx, KIND, row.id, row.created_at + _LEAD)
+    return row
+
+
+def next_of(last: Row, order: Order, digest: str, *, retry: bool) -> int | None:
+    """The number of the next attempt; None: the last one stands for this call."""
+    same = last.digest == digest
+    if not retry:
+        if same:
+            return None
+        again = ": call with retry for a further attempt" if last.state in tables.AGAIN else ""
+        raise Conflict(
+            f"there is a payout of this name with another beneficiary, amount or description "
+            f"({last.id}, {status_of(last.state)}){again or ': use another payout_id'}",
+            field="payout_id",
+        )
+    if last.state not in tables.AGAIN:
+        if same and last.state != tables.APPROVED:
+            return None
+        raise Conflict(
+            f"the last payout of this name ({last.id}) is {status_of(last.state)}: only after it "
+            "is declined, expired, cancelled or in error it may be tried again",
+            field="payout_id",
+        )
+    if last.problem is not None:
+        raise Conflict(
+            f"the last payout of this name ({last.id}) has a problem: {last.problem}. Settle that "
+            "first; it is not tried again here",
+            field="payout_id",
+        )
+    if last.amount != order.amount:
+        raise Conflict(
+            f"the payout was for {last.amount} cents: a further attempt is for the same amount",
+            field="amount",
+        )
+    return last.attempt + 1
