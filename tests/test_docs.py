@@ -48,3 +48,13 @@ def test_the_page_of_dataframes_lists_every_function() -> None:
 
     text = (DOCS / "dataframes.md").read_text()
     assert all(f"| {topic} | {names} |" in text for topic, names in TOPICS.items())
+
+
+def test_the_page_of_the_sandbox_names_every_method_fault_mode_and_part() -> None:
+    from tause_mcp.testing.wompi import FAULTS, METHODS, WEBHOOK_MODES
+    from tause_mcp.testing.wompi.control import CHANGEABLE
+
+    text = (DOCS / "sandbox.md").read_text()
+    sent_as_themselves = {"CARD", "NEQUI", "PSE"}
+    named = {*FAULTS, *WEBHOOK_MODES, *CHANGEABLE, *METHODS} - sent_as_themselves
+    assert sorted(name for name in named if f"`{name}`" not in text) == []

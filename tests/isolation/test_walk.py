@@ -30,6 +30,7 @@ KINDS = {
     "session",
     "link",
     "route",
+    "bill",
     "credential",
     "listen",
 }

@@ -31,6 +31,7 @@ SEAMS = (
     "tests.support.objects",
     "tests.support.rows",
     "tests.support.serving",
+    "tests.support.shop",
     "tests.support.storage",
     "tests.support.tenants",
     "tests.support.zygote",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tests.support import shop
 from tests.support.backends import named
 from tests.support.serving import serving
 
@@ -16,6 +17,8 @@ from tause_mcp.platform import Platform, open_platform
 from tause_mcp.settings import Settings
 from tause_mcp.testing.walk import walk
 from tause_mcp.testing.walk_wire import LEGACY, MODERN, Answer, Speaker
+from tause_mcp.testing.wompi import Sandbox
+from tause_mcp.testing.wompi import serving as sandboxed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.torture, pytest.mark.timeout(1500)]
 
@@ -27,10 +30,12 @@ about what is absent: with 400 samples of each, chance alone stays within 0.07."
 
 
 @asynccontextmanager
-async def house(home: Path, url: str) -> AsyncIterator[tuple[Platform, httpx2.AsyncClient]]:
+async def house(
+    home: Path, url: str, **more: str
+) -> AsyncIterator[tuple[Platform, httpx2.AsyncClient]]:
     """The home of a running server, opened here too, and a client of that server."""
     log.configure("error")
-    settings = Settings.read(named(home))
+    settings = Settings.read({**named(home), **more})
     async with (
         open_platform(settings, public_url=url) as platform,
         httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as http,
@@ -41,9 +46,19 @@ async def house(home: Path, url: str) -> AsyncIterator[tuple[Platform, httpx2.As
 async def test_ten_thousand_probes_find_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(tmp_path / "home") as server:
-        async with house(server.home, server.url) as (platform, http):
-            report = await walk(platform, http, most=PROBES, eras=(MODERN, LEGACY), settle=4)
+    sandbox = Sandbox(resolve_after="polls:1")
+    with sandboxed(sandbox) as wompi:
+        told = shop.settings(sandbox, wompi)
+        with serving(tmp_path / "home", **told) as server:
+            async with house(server.home, server.url, **told) as (platform, http):
+                report = await walk(
+                    platform,
+                    http,
+                    most=PROBES,
+                    eras=(MODERN, LEGACY),
+                    settle=10,
+                    prepare=shop.stocked(platform, sandbox, wompi),
+                )
     with capsys.disabled():
         print(f"\n{report}")
     assert not report.findings and report.bytes == 0

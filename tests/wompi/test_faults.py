@@ -78,6 +78,14 @@ async def test_the_nth_calls_fail_and_no_other(wompi: Endpoint, sandbox: Sandbox
     assert statuses == [200, 503, 503, 200, 200]
 
 
+async def test_faults_are_taken_back(wompi: Endpoint, sandbox: Sandbox) -> None:
+    sandbox.fail("/merchants/*", "500", times=100)
+    path = f"/merchants/{wompi.public}"
+    assert (await wompi.ask("GET", path, None)).status_code == 500
+    sandbox.clear_faults()
+    assert (await wompi.ask("GET", path, None)).status_code == 200
+
+
 async def test_a_fault_of_one_method_leaves_the_other(wompi: Endpoint, sandbox: Sandbox) -> None:
     sandbox.fail("POST /v1/transactions", "500", times=1)
     listed = await wompi.ask("GET", "/transactions", wompi.private)

@@ -184,6 +184,7 @@ async def control(wompi: Endpoint, served: Served, sandbox: Sandbox) -> Control:
         ("POST", "/set-status"),
         ("POST", "/deliver"),
         ("GET", "/transactions"),
+        ("GET", "/payouts"),
         ("GET", "/faults"),
         ("POST", "/faults"),
         ("DELETE", "/faults"),

@@ -308,8 +308,10 @@ async def test_a_link_for_single_use_is_paid_once(
     assert (await wompi.http.get(url)).status_code == 410
     assert (await send(wompi, form, **fields, phone="3991111111")).status_code == 410
     assert len(sandbox.transactions) == 2
-    closed = (await wompi.ask("GET", f"/payment_links/{named}", None)).json()["data"]
-    assert closed["active"] is False
+    path = f"/payment_links/{named}"
+    assert (await wompi.ask("GET", path, None)).json()["data"]["active"] is False
+    await wompi.ask("PATCH", path, wompi.private, json={"active": True})
+    assert (await wompi.http.get(url)).status_code == 410
 
 
 async def test_the_payer_names_the_amount_of_an_open_link(

@@ -8,6 +8,7 @@ import anyio
 import httpx2
 import orjson
 import pytest
+from tests.wompi.receiver import Receiver
 
 from tause_mcp.testing.wompi import Sandbox, Served
 from tause_mcp.testing.wompi.clock import BOGOTA
@@ -131,7 +132,7 @@ async def test_of_parallel_batches_with_one_key_exactly_one_is_made(
         for _ in range(8):
             group.start_soon(pay)
     assert sorted(statuses) == [201] + [409] * 7
-    assert len(sandbox.state.ledger.batches) == 1
+    assert len(sandbox.payouts) == 1
 
 
 @pytest.mark.parametrize("key", ["", "no spaces", "x" * 65, "ñ"])
@@ -227,7 +228,7 @@ async def test_a_day_has_limits(payouts: Payouts, sandbox: Sandbox) -> None:
     await payouts.post("/v1/payouts", payouts.batch())
     told = await payouts.get("/v1/limits")
     assert told["limits"]["dailyConsumed"] == 1_000_000
-    sandbox.state.ledger.balance = 10**12
+    sandbox.balance_in_cents = 10**12
     line = {**payouts.batch()["transactions"][0], "amount": told["limits"]["dailyAvailable"] + 1}
     answer = await payouts.post("/v1/payouts", payouts.batch(line), "k-2")
     assert (answer.status_code, answer.json()["code"]) == (400, "LIMIT_EXCEEDED")
@@ -245,6 +246,19 @@ async def test_events_of_payouts_have_their_own_shape(payouts: Payouts, sandbox:
     told = line["data"]["transaction"]
     written = f"{told['id']}APPROVED1000000{line['timestamp']}{sandbox.keys.payouts_events}"
     assert line["signature"]["checksum"] == hashlib.sha256(written.encode()).hexdigest()
+
+
+async def test_any_success_takes_an_event_of_payouts(
+    payouts: Payouts, sandbox: Sandbox, receiver: Receiver
+) -> None:
+    sandbox.change(auto_deliver=False, payouts_webhook_url=receiver.url)
+    receiver.status = 204
+    made = (await payouts.post("/v1/payouts", payouts.batch())).json()["data"]["payoutId"]
+    sandbox.decide(made, "APPROVED")
+    assert await sandbox.deliver() == 2
+    assert [d.outcome for d in sandbox.deliveries] == ["delivered"] * 2
+    with pytest.raises(ValueError, match="pending payout"):
+        sandbox.decide(made, "FAILED")
 
 
 # -- Bre-B -----------------------------------------------------------------------------------------
@@ -292,7 +306,9 @@ async def test_a_key_that_leads_nowhere_says_why(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-async def test_keys_and_accounts_are_paid_in_one_batch(payouts: Payouts) -> None:
+async def test_keys_and_accounts_are_paid_in_one_batch(
+    payouts: Payouts, served: Served, sandbox: Sandbox
+) -> None:
     lost = {**BREB, "key": "noexiste@test.com"}
     body = payouts.batch(payouts.batch()["transactions"][0], BREB, lost)
     answer = await payouts.post("/v2/payouts", body)
@@ -300,6 +316,12 @@ async def test_keys_and_accounts_are_paid_in_one_batch(payouts: Payouts) -> None
     made = answer.json()["data"]["payoutId"]
     assert (await payouts.get(f"/v2/payouts/{made}"))["data"]["status"] == "PARTIAL_PAYMENT"
     lines = (await payouts.get(f"/v2/payouts/{made}/transactions"))["data"]["records"]
+    control = {"authorization": f"Bearer {sandbox.control_token}"}
+    told = (await payouts.http.get(f"{served.control_url}/payouts", headers=control)).json()
+    assert [line["status"] for line in told["payouts"][0]["transactions"]] == [
+        line["status"] for line in lines
+    ]
+    assert told["balance_in_cents"] == sandbox.balance_in_cents
     assert [line["status"] for line in lines] == ["APPROVED", "APPROVED", "FAILED"]
     assert lines[1]["payeeInfo"]["keyType"] == "ALPHANUMERIC"
 

@@ -41,3 +41,19 @@ async def test_pse_shows_its_url_while_it_is_pending_and_the_payer_ends_it(
     there = f"https://shop.example/back?order=7&id={made['id']}&env=test"
     assert chosen.headers["location"] == there
     assert (await wompi.read(made["id"]))["status"] == "APPROVED"
+
+
+async def test_of_parallel_voids_exactly_one_is_made(wompi: Endpoint, sandbox: Sandbox) -> None:
+    made = await wompi.pay(await wompi.card())
+    await wompi.ended(made["id"])
+    statuses: list[int] = []
+
+    async def void() -> None:
+        path = f"/transactions/{made['id']}/void"
+        statuses.append((await wompi.ask("POST", path, wompi.private)).status_code)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(void)
+    assert sorted(statuses) == [201] + [422] * 7
+    assert [d.about for d in sandbox.deliveries] == [made["id"]] * 2

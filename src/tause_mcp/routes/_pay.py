@@ -134,7 +134,7 @@ class PayPage:
                 return _back(request)
             sent = Sent(typed, {}, words["stale"], 409)
             return await self._form(request, words, visit, kept, sent)
-        return _back(request, f"?go={secrets.token_urlsafe(12)}")
+        return _back(request)
 
     async def _form(
         self, request: Request, words: html.Words, visit: Visit, kept: Kept, sent: Sent
@@ -316,9 +316,10 @@ def _html(text: str, status: int = 200, *, images: bool = False) -> HTMLResponse
     return HTMLResponse(text, status, dict(frame.WITH_IMAGES if images else frame.HEADERS))
 
 
-def _back(request: Request, query: str = "") -> Response:
-    """To the page itself: reloading it sends nothing again."""
-    return RedirectResponse(f"{request.url.path}{query}", 303, dict(frame.HEADERS))
+def _back(request: Request) -> Response:
+    """To the page itself, where reloading sends nothing again, and from there on to the bank."""
+    url = f"{request.url.path}?go={secrets.token_urlsafe(12)}"
+    return RedirectResponse(url, 303, dict(frame.HEADERS))
 
 
 def _failed(words: html.Words, error: TauseError | Crash) -> Response:

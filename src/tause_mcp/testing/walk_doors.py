@@ -1,5 +1,6 @@
 """Probes at what is no tool: doors, sealed state, sessions, links, routes, credentials."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -122,6 +123,19 @@ async def _route(verb: str, path: str, form: str, speaker: Speaker, value: str) 
     if verb != "POST":
         return await speaker.send(verb, full)
     return await speaker.send(verb, full, _FORM, form.format(token=speaker.token).encode())
+
+
+_BILL = re.compile(r"(pay|src)_[0-9a-f]{32}")
+
+
+def bills(ground: Ground) -> Iterator[Probe]:
+    """A's bills at the payer's page, under the caller's own name: a link is its whole words."""
+    for handle in ground.a.handles.found.values():
+        if _BILL.fullmatch(handle.value):
+            for verb in ("GET", "POST"):
+                path = f"/pay/{ground.b.tenant}.{{id}}"
+                send = partial(_route, verb, path, "terms=yes&personal=yes")
+                yield Probe("bill", f"{verb} own", handle.value, send, writes=verb == "POST")
 
 
 def credentials(ground: Ground) -> Iterator[Probe]:

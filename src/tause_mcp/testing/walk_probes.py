@@ -37,6 +37,7 @@ def probes(ground: Ground) -> Iterator[Probe]:
         walk_doors.sessions,
         walk_doors.links,
         walk_doors.routes,
+        walk_doors.bills,
         walk_doors.credentials,
     ):
         yield from make(ground)

@@ -1,10 +1,13 @@
 """The same order is the same charge."""
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tause_mcp.errors import Conflict
+from tause_mcp.services.payments.service import Attempt, place
 from tause_mcp.services.payments.values import Customer
 
 from .conftest import NEQUI, Till
@@ -78,3 +81,81 @@ async def test_payers_who_click_twice_pay_once(till: Till) -> None:
     made = await till.create()
     await asyncio.gather(*(till.accept(made.id) for _ in range(16)))
     assert till.provider.posts == [made.reference]
+
+
+async def ended(till: Till, status: str, **told: Any) -> Any:
+    made = await till.sent(**told)
+    till.provider.set(made.reference, status)
+    return await till.payments.reconcile(made.id)
+
+
+@pytest.mark.parametrize("status", ["DECLINED", "ERROR"])
+async def test_a_further_attempt_is_made_only_when_asked_for(till: Till, status: str) -> None:
+    first = await ended(till, status)
+    assert (await till.sent()).id == first.id
+    with pytest.raises(Conflict, match="call with retry"):
+        await till.sent(method=NEQUI)
+    again = await till.sent(method=NEQUI, retry=True)
+    assert (again.attempt, again.status, again.order_id) == (2, "pending", "o1")
+    assert again.reference != first.reference
+    assert (await till.sent(method=NEQUI, retry=True)).id == again.id  # the same call again
+    assert len(till.provider.posts) == 2
+
+
+async def test_racing_retries_are_one_attempt(till: Till) -> None:
+    await ended(till, "DECLINED")
+    made = await asyncio.gather(*(till.sent(retry=True) for _ in range(12)))
+    assert {one.attempt for one in made} == {2}
+    assert len(till.provider.posts) == 2
+
+
+@pytest.mark.parametrize("status", ["APPROVED", "VOIDED"])
+async def test_what_was_paid_is_not_tried_again(till: Till, status: str) -> None:
+    await ended(till, status)
+    with pytest.raises(Conflict, match="only after a final decline"):
+        await till.sent(retry=True)
+    assert len(till.provider.posts) == 1
+
+
+async def test_while_one_attempt_is_open_there_is_no_other(till: Till) -> None:
+    await till.sent()
+    with pytest.raises(Conflict, match="only after a final decline"):
+        await till.sent(method=NEQUI, retry=True)
+
+
+async def test_a_further_attempt_is_for_the_same_amount(till: Till) -> None:
+    await ended(till, "DECLINED")
+    with pytest.raises(Conflict, match="for the same amount") as wrong:
+        await till.sent(amount=200_000, retry=True)
+    assert wrong.value.field == "amount"
+
+
+async def test_a_racer_that_came_second_takes_the_row_of_the_first(till: Till) -> None:
+    """Between the look at the order and the insert: on a server, transactions overlap."""
+    first = await till.create()
+    row = await till.row(first.id)
+    attempt = Attempt("o1", "payment", row.amount, "COP", "pse", None, row.digest)  # type: ignore[arg-type]  # not sealed here
+
+    class Overlapping:
+        """A transaction that does not see the other's row before its own insert."""
+
+        looks = 0
+
+        async def first(self, statement: Any, **told: Any) -> Any:
+            self.looks += 1
+            return None if self.looks == 1 else tuple(row)
+
+        async def run(self, statement: Any, **told: Any) -> int:
+            return 0
+
+    class Making:
+        environment = "test"
+
+        def row(self, attempt: Attempt, number: int) -> dict[str, Any]:
+            return {"id": "pay_second"}
+
+    found, made = await place(Overlapping(), Making(), attempt)  # type: ignore[arg-type]
+    assert (found.id, made) == (first.id, False)
+    other = replace(attempt, digest="other")
+    with pytest.raises(Conflict):
+        await place(Overlapping(), Making(), other)  # type: ignore[arg-type]

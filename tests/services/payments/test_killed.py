@@ -1,8 +1,12 @@
-"""A process that dies at any moment charges nobody twice, and loses no payment."""
+"""A process that dies at any moment charges nobody twice, and loses no payment.
+
+Here it dies inside this process, at each of its waits in turn; a server's client does not outlive
+that cleanly, so on servers whole processes are killed (tests/torture)."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,7 +16,7 @@ from tause_mcp.services.payments import tables
 
 from .conftest import Till
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.embedded]
 
 
 class Killed(BaseException):
@@ -20,46 +24,44 @@ class Killed(BaseException):
 
 
 class Dying:
-    """Runs a coroutine until its `at`-th wait, and no further.
+    """Runs a coroutine until its `at`-th wait; there it is told that it died, and ends.
 
-    What it waited for then goes on by itself (the commit was on its way), or, when `undone`, is
-    cancelled with it.
+    What it waited for still happens (the commit was on its way), or, when `undone`, is cancelled
+    with it. Of ours nothing runs any more; the database's own client may still roll back.
     """
 
     def __init__(self, work: Coroutine[Any, Any, Any], at: int, *, undone: bool) -> None:
         self._work, self._at, self._undone = work, at, undone
+        self.killed = False
 
     def __await__(self) -> Generator[Any, Any, Any]:
         steps = self._work.__await__()
         step: Callable[[], Any] = partial(next, steps)
-        for _ in range(self._at):
+        for number in count():
             try:
                 waited = step()
             except StopIteration as done:
                 return done.value
+            dies = number == self._at
+            if dies and self._undone and waited is not None:
+                waited.cancel()
             try:
                 step = partial(steps.send, (yield waited))
             except BaseException as error:
                 step = partial(steps.throw, error)
-        try:
-            waited = step()
-        except StopIteration as done:
-            return done.value
-        if self._undone and waited is not None:
-            waited.cancel()
-        elif waited is not None:
-            waited._asyncio_future_blocking = False
-        steps.close()
-        raise Killed
+            if dies:
+                self.killed = True
+                step = partial(steps.throw, Killed())
 
 
 async def dies(work: Coroutine[Any, Any, Any], at: int, *, undone: bool) -> bool:
+    """Whether it died before it was done."""
+    dying = Dying(work, at, undone=undone)
     try:
-        await Dying(work, at, undone=undone)
+        await dying
     except Killed:
         await asyncio.sleep(0.01)  # what was on its way arrives
-        return True
-    return False
+    return dying.killed
 
 
 async def settle(till: Till, id_: str, later: Callable[[float], None]) -> Any:

@@ -124,6 +124,7 @@ async def test_missed_times_are_made_up_for_within_a_week(till: Till, later: Lat
     assert await till.sweep().once() >= 0
 
 
+@pytest.mark.embedded
 async def test_killed_at_any_moment_a_time_is_charged_once(till: Till, later: Later) -> None:
     source = await till.sources.save("card", "tok_test_1_abc", ANA, acceptance=YES)
     at = 0

@@ -182,3 +182,12 @@ async def test_a_claim_of_a_void_that_was_lost_is_a_conflict(till: Till) -> None
     voids = till.payments._voids
     taken = [await voids._claim(row, 5, "a"), await voids._claim(row, 5, "b")]
     assert taken == [True, False]
+
+
+async def test_what_was_read_before_another_void_bounds_nothing(till: Till) -> None:
+    """The bound holds in the claim itself."""
+    made = await paid(till)
+    stale = await till.row(made.id)
+    await till.payments.void(made.id, 2_000_000)
+    assert await till.payments._voids._claim(stale, 490_001, "a") is False
+    assert await till.payments._voids._claim(stale, 490_000, "b") is True

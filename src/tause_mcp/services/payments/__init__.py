@@ -23,7 +23,7 @@ from typing import Any
 from tause_mcp.capability import Backends, Binding, Capability
 from tause_mcp.cards import without_cards
 from tause_mcp.due import Sweep, by_tool
-from tause_mcp.services.payments.account import KEYS, Banks, Shelf, account, lacks, wompi
+from tause_mcp.services.payments.account import KEYS, Banks, Shelf, account_of, lacks, wompi_of
 from tause_mcp.services.payments.ledger import Ledger
 from tause_mcp.services.payments.links import Links
 from tause_mcp.services.payments.record import Names
@@ -78,7 +78,7 @@ class Events:
         Raises:
             Unconfigured.
         """
-        return (await account(self._binding)).events_secrets
+        return (await account_of(self._binding)).events_secrets
 
 
 def ledger(binding: Binding) -> Ledger:
@@ -87,7 +87,7 @@ def ledger(binding: Binding) -> Ledger:
     return Ledger(
         database=binding.database,
         cipher=binding.cipher,
-        wompi=lambda: wompi(binding),
+        wompi=lambda: wompi_of(binding),
         names=lambda: Names(
             binding.seal, tenant, binding.shared(TenantDirectory).cached_born(tenant)
         ),

@@ -97,7 +97,7 @@ async def open_shelf(url: str) -> AsyncIterator[Shelf]:
         yield Shelf(client)
 
 
-async def account(binding: Binding) -> Account:
+async def account_of(binding: Binding) -> Account:
     """The account in force for a tenant: its own keys as a whole set, else the installation's.
 
     Raises:
@@ -126,10 +126,10 @@ async def account(binding: Binding) -> Account:
         ) from None
 
 
-async def wompi(binding: Binding) -> Wompi:
+async def wompi_of(binding: Binding) -> Wompi:
     """Wompi with the account in force; no request is made."""
     shelf: Shelf = binding.backend("payments")
-    return Wompi(await account(binding), shelf.client)
+    return Wompi(await account_of(binding), shelf.client)
 
 
 class Banks:
@@ -145,5 +145,5 @@ class Banks:
             Unavailable, Unconfigured.
         """
         shelf: Shelf = self._binding.backend("payments")
-        found = await shelf.banks(await wompi(self._binding))
+        found = await shelf.banks(await wompi_of(self._binding))
         return sorted(found, key=lambda bank: bank.name)

@@ -248,7 +248,7 @@ def check_method(
     """
     lacking = missing(method, customer)
     if method.type == "nequi" and method.phone is None and customer.phone is not None:
-        method = Method("nequi", phone=customer.phone)
+        method = replace(method, phone=customer.phone)
     for member in ("bank_code", "person_type", "phone", "token", "installments"):
         given = getattr(method, member) is not None
         if given and member not in _TAKES.get(method.type, ()):

@@ -12,6 +12,7 @@
         sandbox.decide(transaction_id, "APPROVED")         # what a payer or bank would do
         sandbox.advance(1800); await sandbox.deliver()     # its own time, and what that makes due
         sandbox.transactions, sandbox.creates[reference], sandbox.attempts[reference]
+        sandbox.payouts, sandbox.deliveries, sandbox.clear_faults(), sandbox.reset()
 
 `with serving(sandbox) as served` does the same from a thread; `tause-mcp sandbox wompi` from a
 process of its own. The control API below `served.control_url` (header `Authorization: Bearer

@@ -81,6 +81,7 @@ _SANDBOX: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/advance", control.advance),
     ("POST", "/set-status", control.set_status),
     ("GET", "/transactions", control.transactions),
+    ("GET", "/payouts", control.batches),
     ("GET", "/faults", control.faults),
     ("POST", "/faults", control.faults),
     ("DELETE", "/faults", control.faults),

@@ -220,7 +220,7 @@ def _choices(state: State) -> str:
         f'<label><input type="radio" name="method" value="{name}"> {name}</label>'
         for name in offered
     )
-    banks = _select("bank", BANKS)
+    banks = _select("bank", "Banco", BANKS)
     cards = {
         "4242424242424242": "4242... aprueba",
         "4111111111111111": "4111... declina",
@@ -231,12 +231,13 @@ def _choices(state: State) -> str:
         "3992222222": "3992222222 declina",
         "3000000000": "otro: error",
     }
-    return radios + banks + _select("card", cards) + _select("phone", phones)
+    card, phone = _select("card", "Tarjeta", cards), _select("phone", "Celular Nequi", phones)
+    return radios + banks + card + phone
 
 
-def _select(name: str, options: Mapping[str, str]) -> str:
+def _select(name: str, label: str, options: Mapping[str, str]) -> str:
     made = "".join(f'<option value="{v}">{html.escape(w)}</option>' for v, w in options.items())
-    return f'<label>{name} <select name="{name}">{made}</select></label>'
+    return f'<label>{label} <select name="{name}">{made}</select></label>'
 
 
 def _acceptances(ask: Ask) -> str:

@@ -130,6 +130,16 @@ def transactions(state: State, ask: Ask) -> Answer:
     return told({"transactions": listed, **counts})
 
 
+def batches(state: State, ask: Ask) -> Answer:
+    """GET /_sandbox/payouts: every batch, with what its lines come to, and the balance."""
+    allowed(state, ask)
+    listed = [
+        {**payouts.shown(batch), "transactions": [asdict(line) for line in batch.lines]}
+        for batch in state.ledger.batches.values()
+    ]
+    return told({"payouts": listed, "balance_in_cents": state.ledger.balance})
+
+
 def faults(state: State, ask: Ask) -> Answer:
     """GET, POST {path, kind, nth?, times?, seconds?, retry_after?}, DELETE /_sandbox/faults."""
     allowed(state, ask)

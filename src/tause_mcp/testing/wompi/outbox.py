@@ -109,9 +109,9 @@ class Outbox:
             self.release()
 
     def release(self) -> None:
-        """Let go what waits for a next one: behind all others, the newest first."""
+        """Let go what waits for a next one (there is never more than one), behind all others."""
         held = [d for d in self.active if d.outcome == "held"]
-        self.active = [d for d in self.active if d.outcome != "held"] + held[::-1]
+        self.active = [d for d in self.active if d.outcome != "held"] + held
         for delivery in held:
             delivery.outcome = "queued"
 

@@ -13,6 +13,7 @@ from tause_mcp.testing.wompi.app import application
 from tause_mcp.testing.wompi.clock import Clock
 from tause_mcp.testing.wompi.config import Config, Keys
 from tause_mcp.testing.wompi.faults import App, Fault
+from tause_mcp.testing.wompi.ledger import Batch
 from tause_mcp.testing.wompi.outbox import Delivery, Outbox
 from tause_mcp.testing.wompi.store import State, Transaction
 from tause_mcp.testing.wompi.webhooks import announce, send_due, settled
@@ -118,6 +119,27 @@ class Sandbox:
         """Every event, oldest first, with its attempts."""
         with self.state.lock:
             return list(self.state.outbox.log)
+
+    def clear_faults(self) -> None:
+        """No call fails any more."""
+        with self.state.lock:
+            self.state.faults.asked.clear()
+
+    @property
+    def payouts(self) -> list[Batch]:
+        """Every batch of payouts, oldest first."""
+        with self.state.lock:
+            return list(self.state.ledger.batches.values())
+
+    @property
+    def balance_in_cents(self) -> int:
+        """Of the account that pays payouts."""
+        return self.state.ledger.balance
+
+    @balance_in_cents.setter
+    def balance_in_cents(self, balance: int) -> None:
+        with self.state.lock:
+            self.state.ledger.balance = balance
 
     def decide(
         self, identity: str, status: str, message: str | None = None, *, force: bool = False
