@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 from tests.support import backends
+from tests.support.clock import BUSY
 
 from tause_mcp.testing import home
 
@@ -20,6 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # how long an example takes says how busy the machine is
+    hypothesis.settings.register_profile(
+        "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("busy")
     try:
         backends.choose(config.getoption("--backends"))
     except ValueError as wrong:
@@ -59,6 +66,13 @@ def no_outside_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         if name.startswith(("TAUSE_", "TAUSESTACK_", "SUPABASE_", "MCP_", "WOMPI_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TAUSE_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def patient_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no outage is meant, a Redis that a busy machine holds up is waited for."""
+    monkeypatch.setattr("tause_mcp.shared.redis.SECONDS", BUSY)
+    monkeypatch.setattr("tause_mcp.shared.redis._BOUND", 2 * BUSY)
 
 
 @pytest.fixture(autouse=True)

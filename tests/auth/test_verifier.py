@@ -335,10 +335,10 @@ def test_no_token_is_kept_and_names_differ_between_processes() -> None:
 def test_a_hit_costs_microseconds(house) -> None:
     text = asyncio.run(_warm(house))
     at, rounds = house.plain, 2000
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(rounds):
         house.verifier.cached(text, at)
-    assert (time.perf_counter() - began) / rounds < 100e-6
+    assert (time.process_time() - began) / rounds < 100e-6
 
 
 async def _warm(house) -> str:

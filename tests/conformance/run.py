@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 WORK = ROOT / ".work" / "conformance"
 PACKAGE = WORK / "node_modules" / RUNNER
 SERVER = f"{shlex.quote(sys.executable)} -m tests.conformance.server --port {{port}}"
-READY = 30.0  # seconds for a process to answer
+READY = 60.0  # seconds for a process to answer
 RUN = 300.0  # seconds for one requirement set
 
 

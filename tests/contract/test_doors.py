@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 from tests.support.clients import over_http
+from tests.support.clock import BUSY
 from tests.support.serving import Served, run_all, serving
 
 pytestmark = pytest.mark.anyio
@@ -100,7 +101,7 @@ async def test_a_tenant_s_door_is_for_that_tenant(world: World) -> None:
     assert code(foreign) == "not_found"
     assert foreign.content[0].text == absent.content[0].text
     answers = []
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(timeout=60, trust_env=False) as http:
         for path in ("/t/acme/mcp", "/t/nowhere/mcp", "/t/default/mcp"):
             answer = await http.post(
                 f"{world.server.url}{path}",
@@ -122,7 +123,7 @@ async def test_a_grant_lets_a_parent_s_caller_name_the_tenant(world: World) -> N
         )
         assert not given.is_error, given.content
         await owner.call_tool("storage_put", {"key": "shared", "content": "theirs"})
-    with anyio.fail_after(6):
+    with anyio.fail_after(6 + BUSY):
         while True:
             async with world.at("root") as root:
                 got = await root.call_tool("storage_get", {"key": "shared", "tenant_id": "acme2"})
@@ -140,7 +141,7 @@ async def test_a_grant_lets_a_parent_s_caller_name_the_tenant(world: World) -> N
 
 
 async def test_each_door_is_its_own_protected_resource(world: World) -> None:
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(timeout=60, trust_env=False) as http:
         for path in ("/mcp", "/t/acme/mcp"):
             refused = await http.post(f"{world.server.url}{path}")
             where = refused.headers["www-authenticate"].partition('resource_metadata="')[2][:-1]
@@ -161,7 +162,7 @@ async def test_our_own_token_opens_the_door_it_names_and_no_other(world: World) 
         (own, "/t/acme/mcp", True),
         (own, "/mcp", False),
     ):
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(timeout=60, trust_env=False) as http:
             answer = await http.get(
                 f"{world.server.url}{path}", headers={"Authorization": f"Bearer {token}"}
             )
@@ -176,7 +177,7 @@ async def test_only_the_tenant_s_own_listeners_hear_of_a_change(world: World) ->
             other.listen(resource_subscriptions=[uri]) as nothing,
         ):
             await mine.call_tool("storage_put", {"key": "watched", "content": "x"})
-            with anyio.fail_after(5):
+            with anyio.fail_after(5 + BUSY):
                 event = await anext(aiter(heard))
             assert event.uri == uri
             with anyio.move_on_after(0.5) as silence:
@@ -191,10 +192,10 @@ async def test_a_revoked_key_loses_its_open_stream_within_five_seconds(world: Wo
         async with over_http(f"{world.server.url}/mcp", key["key"], "2026-07-28") as client:
             async with client.listen(tools_list_changed=True) as stream:
                 await owner.call_tool("access_revoke_key", {"id": key["id"]})
-                with anyio.fail_after(8):
+                with anyio.fail_after(8 + BUSY):
                     with pytest.raises((StopAsyncIteration, MCPError, RuntimeError)):
                         await anext(aiter(stream))
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(timeout=60, trust_env=False) as http:
             answer = await http.post(
                 f"{world.server.url}/mcp", headers={"Authorization": f"Bearer {key['key']}"}
             )
@@ -202,7 +203,7 @@ async def test_a_revoked_key_loses_its_open_stream_within_five_seconds(world: Wo
 
 
 async def test_a_session_belongs_to_the_tenant_that_opened_it(world: World) -> None:
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(timeout=60, trust_env=False) as http:
 
         async def post(key: str, body: dict, session: str = "") -> httpx2.Response:
             headers = {

@@ -95,7 +95,7 @@ async def foreign_finds_nothing(url: str, home: Path, link: str) -> None:
             told = await client.call_tool(tool, arguments)
             assert told.meta["pro.tause/error"]["code"] == "not_found"
         assert (await client.call_tool("storage_list", {})).structured_content["items"] == []
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(timeout=60, trust_env=False) as http:
         forged = await http.get(link[:-4] + ("AAAA" if not link.endswith("AAAA") else "BBBB"))
         assert forged.status_code == 404
         door = await http.post(f"{url}/t/default/mcp", headers={"Authorization": f"Bearer {key}"})

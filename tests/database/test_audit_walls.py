@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support import postgres
+from tests.support.clock import BUSY
 
 from tause_mcp.migrations import audit_sql, migrated
 from tause_mcp.services.audit.chain import Chain, Checkpoint, Head, Record, hash_fields
@@ -156,7 +157,7 @@ async def test_what_is_in_flight_when_a_tenant_closes_waits_or_is_refused(app: A
 async def test_tenants_never_wait_for_each_others_chain(app: App) -> None:
     async with app.bound("ta") as holder:
         await holder.fetchval(APPEND, "key:a")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(BUSY):
             for number in range(5):
                 assert await app.value(APPEND, "key:b", tenant="tb") == number + 1
         async with app.bound("ta") as second:

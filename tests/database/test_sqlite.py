@@ -3,12 +3,12 @@
 import asyncio
 import sqlite3
 import threading
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from tests.database.notes import GET, LIST, names, put
+from tests.support.clock import BUSY
 
 from tause_mcp.database import TenantDatabase, Transaction
 from tause_mcp.database.sqlite import SqliteDatabase, open_sqlite, path_of
@@ -180,22 +180,20 @@ async def test_the_end_leaves_no_thread_and_no_journal(sqlite_notes: str) -> Non
 
 
 async def test_a_long_read_leaves_the_loop_free(mine: TenantDatabase) -> None:
-    ticks = 0
+    free = threading.Event()
 
     async def work(tx: Transaction) -> int:
-        time.sleep(0.2)
+        assert free.wait(BUSY), "the loop stands still"
         return len(await tx.all(LIST))
 
     async def tick() -> None:
-        nonlocal ticks
-        while True:
-            ticks += 1
+        for _ in range(5):
             await asyncio.sleep(0.005)
+        free.set()
 
     beat = asyncio.create_task(tick())
     await mine.read(work, long=True)
-    beat.cancel()
-    assert ticks >= 5
+    await beat
 
 
 async def test_reads_go_on_while_a_write_is_open(

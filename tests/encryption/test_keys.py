@@ -4,7 +4,6 @@ import asyncio
 import base64
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -107,13 +106,13 @@ async def test_another_process_forgets_a_destroyed_key_in_time(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert module.FRESH <= 4.0
-    monkeypatch.setattr(module, "FRESH", 0.2)
+    monkeypatch.setattr(module, "FRESH", 1.5)
     other = await view(ground.settings, ground.database)
     await other.keys.cipher(TA)
     await ground.mark_deleted(TA)
     await ground.keys.destroy(TA)
     await other.keys.cipher(TA)  # believed for a moment
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(1.6)
     with pytest.raises(NotFound):
         await other.keys.cipher(TA)
 
@@ -135,12 +134,12 @@ async def test_the_key_of_a_former_tenant_is_not_used_for_the_new_one(ground: Gr
     assert await other.keys.cipher(TA) is not before
 
 
-async def test_an_opened_key_costs_no_query_for_a_while(ground: Ground) -> None:
-    await ground.keys.cipher(TA)
-    began = time.perf_counter()
-    for _ in range(1000):
-        await ground.keys.cipher(TA)
-    assert time.perf_counter() - began < 0.2
+async def test_an_opened_key_costs_no_query_for_a_while(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cipher = await ground.keys.cipher(TA)
+    monkeypatch.setattr(ground.keys, "_database", None)
+    assert await ground.keys.cipher(TA) is cipher
 
 
 async def test_another_master_key_refuses_to_start(ground: Ground) -> None:

@@ -10,7 +10,7 @@ from tests.support.serving import Served, run_all, serving
 
 from tause_mcp.testing.walk_wire import Speaker
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.anyio
 TENANTS = 12
 CALLS = 12
 ALLOWED = 5

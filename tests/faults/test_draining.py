@@ -8,15 +8,16 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tests.support.clock import BUSY
 from tests.support.forked import Zygote, alive, forking
 from tests.support.plugins import noisy
 
 from tause_mcp.testing.walk_wire import LEGACY, MODERN, Era, Speaker
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 
-WORK = 2.5
-DRAIN = 1.0
+WORK = 5.0
+DRAIN = 3.0
 WORKERS = pytest.mark.parametrize("workers", [1, 2])
 
 
@@ -47,12 +48,12 @@ async def test_sigterm_tells_balancers_then_refuses_and_finishes_what_runs(
     assert unready.json() == {"status": "unready", "failing": ["draining"]}
     assert during.value["tenant"] == "default"
     assert [a.value for a in answers] == [{"said": True}] * 4, [a.text[-300:] for a in answers]
-    assert took < 10 + WORK
+    assert took < 10 + WORK + BUSY
 
 
 async def turned(http: httpx2.AsyncClient) -> httpx2.Response:
     """What `/readyz` says once it is not ready."""
-    until = time.monotonic() + 3
+    until = time.monotonic() + DRAIN
     while (answer := await http.get("/readyz")).status_code == 200:
         assert time.monotonic() < until, "it is ready though it ends"
         await asyncio.sleep(0.02)
@@ -61,7 +62,7 @@ async def turned(http: httpx2.AsyncClient) -> httpx2.Response:
 
 async def refused(url: str, key: str) -> None:
     """Wait until nobody new is let in."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + DRAIN + BUSY
     while time.monotonic() < until:
         try:
             async with httpx2.AsyncClient(base_url=url, trust_env=False) as late:
@@ -80,12 +81,12 @@ async def test_open_streams_end_at_once_and_hold_nothing_up(
         async with httpx2.AsyncClient(base_url=forked.url, timeout=30, trust_env=False) as http:
             speaker = await Speaker(http, forked.key, era=era).opened()
             listening = asyncio.create_task(listen(speaker))
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.5)
             assert not listening.done()
             began = time.monotonic()
             await asyncio.to_thread(forked.end, signal.SIGTERM)
             await listening
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 4 + BUSY
 
 
 async def listen(speaker: Speaker) -> None:
@@ -117,5 +118,5 @@ async def test_workers_end_with_a_parent_that_was_killed(seed: Zygote, tmp_path:
                     await http.get("/healthz")
             except httpx2.TransportError:
                 break
-            assert time.monotonic() - began < 15, "a worker serves on"
+            assert time.monotonic() - began < 15 + BUSY, "a worker serves on"
             await asyncio.sleep(0.1)

@@ -34,7 +34,6 @@ async def until_stored(home: Path, count: int) -> None:
     raise AssertionError(f"{stored(home)} of {count} calls are stored")
 
 
-@pytest.mark.timeout(60)
 async def test_sigterm_loses_no_call(seed: Zygote, tmp_path: Path) -> None:
     with forking(seed, tmp_path / "home") as forked:
         forked.start()
@@ -43,7 +42,6 @@ async def test_sigterm_loses_no_call(seed: Zygote, tmp_path: Path) -> None:
     assert stored(tmp_path / "home") == 25
 
 
-@pytest.mark.timeout(60)
 async def test_two_processes_add_up_and_a_kill_loses_the_last_moments_only(
     seed: Zygote, tmp_path: Path
 ) -> None:

@@ -144,7 +144,7 @@ async def test_a_link_is_made_read_and_closed(house: House) -> None:
         NewLink("Bill", "A bill", "tpsku", amount=150_000, expires=until)
     )
     assert (made.sku, made.amount, made.active) == ("tpsku", 150_000, True)
-    async with httpx2.AsyncClient(trust_env=False) as browser:
+    async with httpx2.AsyncClient(timeout=60, trust_env=False) as browser:
         assert (await browser.get(made.url)).status_code == 200
     closed = await house.wompi.close_link(made.id)
     found = await house.wompi.link(made.id)
@@ -157,7 +157,7 @@ async def test_a_link_is_made_read_and_closed(house: House) -> None:
 async def test_the_checkout_address_opens_and_one_that_was_changed_does_not(house: House) -> None:
     until = datetime.now(UTC) + timedelta(days=1)
     address = house.wompi.checkout("tpref1", 4_490_000, expires=until, customer=PAYER)
-    async with httpx2.AsyncClient(trust_env=False) as browser:
+    async with httpx2.AsyncClient(timeout=60, trust_env=False) as browser:
         assert (await browser.get(address)).status_code == 200
         changed = address.replace("4490000", "150000")
         assert (await browser.get(changed)).status_code != 200

@@ -12,13 +12,18 @@ from uuid import uuid4
 import httpx2
 import pytest
 from tests.replicas.conftest import Installation
+from tests.support.clock import BUSY
 
+from tause_mcp.auth.remembered import SECONDS as KEPT
+from tause_mcp.server.held import RECHECK_SECONDS
+from tause_mcp.services.tenants.directory import FRESH
 from tause_mcp.testing.walk_wire import LEGACY, MODERN, Answer, Era, Speaker, written
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.anyio
 ERAS = pytest.mark.parametrize("era", [MODERN, LEGACY])
-BOUND = 5.0
+PROMISED = 5.0
 """Seconds in which a revocation holds on every replica."""
+BOUND = PROMISED + BUSY
 
 
 @pytest.fixture
@@ -144,12 +149,16 @@ async def test_one_idempotency_key_raced_on_all_replicas_is_one_call(owner: Spea
         assert (await made(owner, "cache_get", {"key": counter}))["value"] == 1
 
 
-async def until(true: Callable[[], Awaitable[bool]], seconds: float = BOUND) -> float:
+async def until(true: Callable[[], Awaitable[bool]], seconds: float = BOUND) -> None:
     began = time.monotonic()
     while not await true():
         assert time.monotonic() - began < seconds, "it took too long"
         await asyncio.sleep(0.05)
-    return time.monotonic() - began
+
+
+def test_what_is_believed_and_how_often_it_is_asked_keep_the_promise() -> None:
+    """The streams and calls below may be late on a busy machine; these are what they wait for."""
+    assert max(FRESH, KEPT, RECHECK_SECONDS) < PROMISED
 
 
 async def test_a_revoked_key_ends_everywhere_with_its_open_streams(
@@ -204,13 +213,12 @@ async def test_a_change_on_one_replica_is_heard_on_another(
         hearing = asyncio.create_task(
             hear(Speaker(b, owner.token), heard, {"resourceSubscriptions": [uri]})
         )
-        await asyncio.sleep(0.5)
-        await made(Speaker(a, owner.token), "storage_put", {"key": key, "content": "x"})
 
-        async def told() -> bool:
+        async def told() -> bool:  # a change from before it listens is not heard
+            await made(Speaker(a, owner.token), "storage_put", {"key": key, "content": "x"})
             return any(uri in text and "updated" in text for text in heard)
 
-        assert await until(told) < 2.5
+        await until(told)
         hearing.cancel()
         await asyncio.gather(hearing, return_exceptions=True)
 
@@ -224,7 +232,7 @@ async def test_a_rate_is_exact_over_all_replicas(
     assert code == 0, said
     mine = Speaker(owner.http, said.split()[-1])
     await made(owner, "tenants_configure", {"tenant_id": name, "limits": {"calls_per_hour": 25}})
-    await asyncio.sleep(1)
+    await asyncio.sleep(FRESH)  # what a replica may believe
     answers: list[Answer] = await asyncio.gather(
         *(mine.tool("access_whoami", {}) for _ in range(75))
     )

@@ -10,7 +10,7 @@ from tests.shared.racers import raced, spending
 from tause_mcp.settings import Settings
 from tause_mcp.shared import SharedState
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient_redis")]
 
 
 def fresh() -> dict[str, float]:
@@ -42,7 +42,6 @@ async def test_what_one_process_used_is_used_for_another(state: SharedState, ano
         assert not await other.once.spend("one", **fresh())
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", SEVERAL, indirect=True)
 async def test_of_processes_that_race_one_has_each(state: SharedState, stated: Settings) -> None:
     names = [f"n{number}" for number in range(20)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.shared.test_signals import A, Ears, until
+from tests.support.clock import BUSY
 from tests.support.redis import Server
 
 from tause_mcp.errors import Misconfigured, Unavailable
@@ -20,8 +21,8 @@ from tause_mcp.shared.redis_state import open_redis_state
 
 pytestmark = pytest.mark.anyio
 RATE = Rate("calls", 100)
-BOUND = 3.0
-"""Seconds in which any question is answered, whatever the server does."""
+BOUND = 3.0 + BUSY
+"""Seconds in which any question is answered, whatever the server does, and a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ async def until_answers(state: SharedState) -> None:
             await state.check()
             return
         except Unavailable:
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < BOUND
             await asyncio.sleep(0.05)
 
 
@@ -114,9 +115,9 @@ async def test_news_are_heard_again_after_an_outage_and_the_gap_is_told(
             one.signals.send(Signal(A, "tools"))
             await asyncio.sleep(0.3)
             server.start()
-            await until(lambda: ears.gaps > before, 10)
+            await until(lambda: ears.gaps > before)
             one.signals.send(Signal(A, "prompts"))
-            await until(lambda: Signal(A, "prompts") in ears.heard, 10)
+            await until(lambda: Signal(A, "prompts") in ears.heard)
 
 
 async def test_news_stop_when_the_server_hangs_and_come_again(
@@ -129,7 +130,7 @@ async def test_news_stop_when_the_server_hangs_and_come_again(
         server.pause()
         await asyncio.sleep(5)
         server.resume()
-        await until(lambda: ears.gaps > before, 10)
+        await until(lambda: ears.gaps > before)
 
 
 async def test_a_server_that_lost_its_memory_takes_nothing_issued_before(

@@ -1,4 +1,4 @@
-"""A loop whose time jumps to the next timer when nothing else is to do: exact on any machine."""
+"""Patience with a busy machine; and a loop whose time jumps to the next timer when nothing else is to do: exact on any machine."""
 
 import asyncio
 import selectors
@@ -6,6 +6,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+BUSY = 15.0
+"""Seconds that a busy machine may add to what is promised: what never comes still fails."""
 
 
 class _Jumping(selectors.DefaultSelector):

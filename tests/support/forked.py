@@ -17,7 +17,7 @@ from typing import Any
 from tests.support import backends
 from tests.support.serving import free_port, plain
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @dataclass

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.support import postgres
 from tests.support.serving import free_port
 
-START_SECONDS = 10
+START_SECONDS = 60
 
 
 def _binary() -> str:

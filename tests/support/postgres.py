@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.support.serving import free_port
 
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 def _binaries() -> Path:
@@ -81,7 +81,7 @@ class Server:
             cwd=self._folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         if done.returncode:
             raise RuntimeError(f"{program}: {done.stderr}")

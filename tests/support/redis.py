@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.support.serving import free_port
 
-START_SECONDS = 20
+START_SECONDS = 60
 DATABASES = 512
 
 

@@ -20,7 +20,7 @@ from uuid import uuid4
 from tests.support.s3_proxy import FaultProxy
 from tests.support.serving import free_port
 
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 def _dies_with_us() -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-READY_SECONDS = 60
+READY_SECONDS = 120
 
 
 def free_port() -> int:
@@ -43,7 +43,7 @@ def run(home: Path, *arguments: str, **settings: str) -> str:
         env=environment(home, **settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=READY_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -65,7 +65,7 @@ def run_all(home: Path, *commands: Sequence[str], **settings: str) -> list[str]:
         env=environment(home, **settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=READY_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split("\0")[:-1]

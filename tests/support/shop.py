@@ -80,7 +80,7 @@ async def shop(home: Path, sandbox: Sandbox | None = None, **more: str) -> Async
 async def token(sandbox: Sandbox, served: Served, number: str = "4242424242424242") -> str:
     """What Wompi's own form gives for a card."""
     card = {"number": number, "cvc": "123", "exp_month": "12", "exp_year": "40"}
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(timeout=60, trust_env=False) as http:
         answer = await http.post(
             f"{served.base_url}/tokens/cards",
             json={**card, "card_holder": "Ana Perez"},

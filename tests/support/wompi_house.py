@@ -66,7 +66,7 @@ class House:
             "exp_year": "30",
             "card_holder": "Ana Pérez",
         }
-        async with httpx2.AsyncClient(trust_env=False) as browser:
+        async with httpx2.AsyncClient(timeout=60, trust_env=False) as browser:
             answer = await browser.post(
                 f"{self.served.base_url}/tokens/cards",
                 json=card,

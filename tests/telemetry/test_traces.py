@@ -21,7 +21,7 @@ PARENT = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
 
 
 async def calls(url: str, token: str) -> None:
-    async with httpx2.AsyncClient(base_url=url, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as http:
         speaker = Speaker(http, token)
         put = {"name": "storage_put", "arguments": {"key": "k4n4ry", "content": "c4n4ry"}}
         assert (await speaker.ask("tools/call", put, meta=PARENT)).value

@@ -20,7 +20,7 @@ from tause_mcp.errors import (
 )
 from tause_mcp.testing.home import House, house
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient_redis")]
 REDIS = pytest.mark.parametrize("home", ["redis"], indirect=True)
 
 

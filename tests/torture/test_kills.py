@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import resource
 import shutil
 import sqlite3
 import statistics
@@ -17,6 +18,7 @@ import httpx2
 import pytest
 from tests.support import backends
 from tests.support.backends import named
+from tests.support.clock import BUSY
 from tests.support.forked import forking, zygote
 from tests.support.serving import environment, start
 from tests.torture.documents import Documents
@@ -116,7 +118,8 @@ async def _orphans(home: Path) -> int:
 
 @pytest.mark.embedded
 async def test_a_real_start_is_ready_within_two_seconds_of_its_imports(tmp_path: Path) -> None:
-    """From the start of the process, less what `import` alone takes in a process that ends."""
+    """From the start of the process, less what `import` alone takes in a process that ends: of
+    processor time, for a busy machine gives each of them what it has left."""
     home = tmp_path / "home"
     server = start(home, "--transport", "http")
     server.ready()
@@ -124,19 +127,26 @@ async def test_a_real_start_is_ready_within_two_seconds_of_its_imports(tmp_path:
     imports, starts = [], []
     for _ in range(3):
         imports.append(_seconds_to_import(home))
-        began = time.perf_counter()
+        began = time.perf_counter(), _used()
         again = start(home, "--transport", "http")
         again.ready()
-        starts.append(time.perf_counter() - began)
+        assert time.perf_counter() - began[0] < READY_SECONDS + BUSY
         again.kill()
+        starts.append(_used() - began[1])
     assert min(starts) - min(imports) <= READY_SECONDS, (starts, imports)
 
 
 def _seconds_to_import(home: Path) -> float:
     code = "import tause_mcp.cli.serve, tause_mcp.server.app, uvicorn"
-    began = time.perf_counter()
+    began = _used()
     subprocess.run([sys.executable, "-c", code], env=environment(home), check=True)
-    return time.perf_counter() - began
+    return _used() - began
+
+
+def _used() -> float:
+    """Seconds of the processor that processes which have ended took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 async def test_a_loss_would_be_noticed(tmp_path: Path) -> None:

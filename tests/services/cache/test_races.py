@@ -17,7 +17,7 @@ from tause_mcp.services.cache import CAPABILITY, Place
 from tause_mcp.settings import Settings
 from tause_mcp.tenancy import TenantId
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient_redis")]
 SEVERAL = pytest.mark.parametrize("kind", ["sqlite", "postgresql", "redis"], indirect=True)
 A = TenantId("aa")
 

@@ -16,7 +16,7 @@ from tause_mcp.services.cache.backends import OVERHEAD, WHOLE, size_of
 from tause_mcp.services.cache.backends.memory import MemoryStore
 from tause_mcp.tenancy import TenantId
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient_redis")]
 
 
 async def keys_left(shelves: Shelves, keys: list[str], tenant: str = "aa") -> list[str]:
@@ -38,11 +38,11 @@ async def test_what_is_set_is_read_replaced_and_deleted(shelves: Shelves) -> Non
 
 async def test_what_has_run_out_is_gone_and_counts_nothing(shelves: Shelves) -> None:
     at = shelves.of()
-    await shelves.store.set(at, "short", b"1", 1)
+    await shelves.store.set(at, "short", b"1", 2)
     await shelves.store.set(at, "long", b"2", 100)
-    assert await shelves.store.increment(at, "count", 1, 1) == 1
+    assert await shelves.store.increment(at, "count", 1, 2) == 1
     assert await keys_left(shelves, ["short", "long", "count"]) == ["short", "long", "count"]
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(2.1)
     assert await keys_left(shelves, ["short", "long", "count"]) == ["long"]
     assert await shelves.used(at) == size_of("long", b"2")
     assert not await shelves.store.delete(at, "short")
@@ -52,9 +52,9 @@ async def test_what_has_run_out_is_gone_and_counts_nothing(shelves: Shelves) -> 
 
 async def test_a_counter_keeps_its_own_end(shelves: Shelves) -> None:
     at = shelves.of()
-    await shelves.store.increment(at, "n", 1, 1)
+    await shelves.store.increment(at, "n", 1, 2)
     await shelves.store.increment(at, "n", 1, 100)
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(2.1)
     assert await shelves.store.get(at, "n", None) is None
 
 

@@ -146,9 +146,9 @@ def test_ties_are_broken_by_name() -> None:
 
 
 def test_the_longest_query_is_answered_at_once() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     INDEX.search("guardar archivo " * 31, CATALOG.tools, 50)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 @settings(max_examples=40, deadline=None)

@@ -85,10 +85,10 @@ def test_a_schema_has_a_size() -> None:
 
 def test_a_pattern_takes_linear_time() -> None:
     rules = rules_of({"properties": {"a": {"pattern": "^(a+)+$"}}})
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(Invalid):
         rules.check({"a": "a" * 50_000 + "b"}, "document")
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_what_does_not_fit_is_named_and_not_shown() -> None:

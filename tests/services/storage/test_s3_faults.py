@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from tests.support import s3
+from tests.support.clock import BUSY
 from tests.support.objects import World, opened_at
 from tests.support.rows import make_file
 from tests.support.s3_proxy import Fault, FaultProxy
@@ -112,7 +113,7 @@ async def test_a_failing_store_refuses_clearly_and_keeps_nothing_of_it(
             except Unavailable as refused:
                 assert text in str(refused) and "canary" not in str(refused)
                 told.append(what)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 10 + BUSY
         assert await content(world, "old") == old
     # an answer without a body cannot be cut: such a write may have been made, and was acknowledged
     assert set(told) >= ({"read"} if name == "cut answer" else set(attempts(world)))
@@ -153,7 +154,7 @@ async def test_a_store_that_hangs_holds_no_call_beyond_its_deadline(
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 await attempts(world)[what]()
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 4 + BUSY
     assert await content(world, "old") == BLOB
     await asyncio.sleep(0.2)  # what hung goes on behind the call, and is refused
     await consistent(bucket)
@@ -263,7 +264,7 @@ async def test_a_call_ends_at_its_deadline_and_the_next_works(
             began = time.monotonic()
             with proxy.during(Fault("hang")), pytest.raises(DeadlineExceeded):
                 await home.call(name, arguments)
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 4 + BUSY
         assert (await home.call("storage_get", {"key": "a"}))["size"] == 50_000
 
 
@@ -293,4 +294,4 @@ async def unready(http: httpx2.AsyncClient) -> None:
     answer = await http.get("/readyz")
     assert answer.status_code == 503
     assert answer.json() == {"status": "unready", "failing": ["storage"]}
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 4 + BUSY
