@@ -308,7 +308,7 @@ async def payouts_get(
     id: Annotated[str | None, Field(pattern=r"^pyo_[0-9a-f]{32}$")] = None,  # noqa: A002  # the name that callers write
     payout_id: Annotated[str | None, Field(max_length=100)] = None,
 ) -> PayoutOut:
-    """Get a payout by `id`, or the last attempt at a `payout_id`. Use it to see if it is paid."""
+    """Get a payout by `id`, or the last attempt at a `payout_id`. Use it to see what became of it."""
     if (id is None) == (payout_id is None):
         raise Invalid("name the payout's id or its payout_id, and not both", field="id")
     return _out(await (payouts.get(id) if id else payouts.by_name(payout_id or "")))
@@ -323,7 +323,7 @@ async def payouts_list(
     limit: Annotated[int, Field(ge=1, le=20)] = 20,
     cursor: Annotated[str | None, Field(max_length=1024)] = None,
 ) -> PayoutPage:
-    """List payouts, newest first. Use to see what is paid, pending or declined."""
+    """List payouts, newest first. Use to see what arrived, is pending or declined."""
     position = pages.position(cursor, status, payout_id)
     after = None if position is None else (position[0], position[1])
     found = await payouts.recent(status, payout_id, after, limit + 1)
@@ -349,7 +349,7 @@ async def payouts_resolve_key(
     return cast(Resolved, {name: value for name, value in told.items() if value})
 
 
-@tool("List the banks that can be paid", scope="payouts:read", hints=LOOK)
+@tool("List the banks of payouts", scope="payouts:read", hints=LOOK)
 async def payouts_list_banks(payouts: Payouts) -> PayoutBankList:
     """List the banks that a payout can go to, by `bank_code`. They are not those of PSE."""
     found = await payouts.banks()

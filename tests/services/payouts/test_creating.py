@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tause_mcp.errors import Conflict, Invalid, NotFound, Unavailable, Unconfigured
+from tause_mcp.outbound.wompi import Payouts as Wompi
 from tause_mcp.services.payouts.values import Beneficiary
 
 from .conftest import ANA, KEY, RESOLVE, B, Desk, order
@@ -68,9 +69,18 @@ async def test_other_arguments_are_a_conflict_and_pay_nobody(desk: Desk, other: 
     assert len(desk.batches) == 1
 
 
-async def test_any_number_of_racers_pay_once(desk: Desk) -> None:
+async def test_any_number_of_racers_post_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wompi's own idempotency key would hide a second post: the posts are counted here."""
+    posts, real = [], Wompi.create
+
+    async def counted(self: Wompi, key: str, payout: Any) -> Any:
+        posts.append(key)
+        return await real(self, key, payout)
+
+    monkeypatch.setattr(Wompi, "create", counted)
     made = await asyncio.gather(*(desk.create() for _ in range(12)))
     assert {one.id for one in made} == {made[0].id}
+    assert posts == [made[0].reference]
     assert len(desk.batches) == 1
     assert desk.balance == 1_000_000_000 - 7_500_000
     assert (await desk.create()).status == "pending"
