@@ -139,16 +139,19 @@ class Sweep:
         self._run = run
 
     async def forever(self) -> None:
-        """Until cancelled."""
+        """Until cancelled; a database that is down is asked again later."""
         while True:
-            await self.once()
+            try:
+                await self.once()
+            except TauseError as failed:
+                _log.warning("sweep_put_off", error=failed.code)
             await asyncio.sleep(EVERY)
 
     async def once(self, now: int | None = None) -> int:
         """Look at what is due (at `now`, epoch microseconds); how many were looked at.
 
         Raises:
-            Unavailable: the database is down; the supervisor begins again.
+            Unavailable: the database is down.
         """
         now = times.now() if now is None else now
         rows = await self._database.read(

@@ -179,9 +179,12 @@ async def test_the_unpacked_bundle_serves(unpacked: Path, tmp_path: Path) -> Non
     shared = tmp_path / "shared"
     shared.mkdir()
     (shared / "note.txt").write_text("from the shared folder")
+    manifest = json.loads((unpacked / "manifest.json").read_text())
+    told: list[str] = manifest["server"]["mcp_config"]["args"]
+    start = next(n for n, argument in enumerate(told) if argument.endswith("main.py"))
     server = StdioServerParameters(
         command=sys.executable,
-        args=["main.py", "--protocol", "auto"],
+        args=["main.py", *told[start + 1 :]],
         cwd=str(unpacked),
         env={
             "PYTHONPATH": str(unpacked / "src"),
@@ -193,8 +196,7 @@ async def test_the_unpacked_bundle_serves(unpacked: Path, tmp_path: Path) -> Non
     )
     async with Client(server, cache=None) as client:
         listed = {t.name for t in (await client.list_tools()).tools}
-        named = {t["name"] for t in json.loads((unpacked / "manifest.json").read_text())["tools"]}
-        assert listed == named
+        assert listed == {t["name"] for t in manifest["tools"]}
         path = str(shared / "note.txt")
         put = await client.call_tool("storage_put", {"key": "note.txt", "path": path})
         assert not put.is_error, put

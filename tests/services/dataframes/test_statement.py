@@ -216,4 +216,4 @@ def test_a_query_made_to_exhaust_is_refused_at_once(sql: str) -> None:
     began = time.process_time()
     with pytest.raises(Invalid):
         checked(sql)
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 3  # seconds of the processor; unbounded, it is minutes
