@@ -139,13 +139,16 @@ class Sweep:
         self._run = run
 
     async def forever(self) -> None:
-        """Until cancelled; a database that is down is asked again later."""
+        """Until cancelled; while there is work it rests for a moment only. A database that is down
+        is asked again later."""
+        looked = 0
         while True:
+            await asyncio.sleep(0.05 if looked else EVERY)
             try:
-                await self.once()
+                looked = await self.once()
             except TauseError as failed:
+                looked = 0
                 _log.warning("sweep_put_off", error=failed.code)
-            await asyncio.sleep(EVERY)
 
     async def once(self, now: int | None = None) -> int:
         """Look at what is due (at `now`, epoch microseconds); how many were looked at.

@@ -196,7 +196,7 @@ async def _settled(settings: Settings) -> list[Any]:
             for statement in _MINUTES_PASS:
                 await tx.run(statement)
 
-        until = time.monotonic() + 300
+        until = time.monotonic() + 600
         while True:
             await database.write(pass_time)
             await asyncio.sleep(2)
