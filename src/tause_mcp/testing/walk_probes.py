@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from tause_mcp.capability import Resource
@@ -88,7 +89,9 @@ def _nested_names(ground: Ground) -> Iterator[Probe]:
             field = next(str(name) for name in reversed(path) if isinstance(name, str))
             at = ".".join(map(str, path))
             send = partial(_with_nested, operation.name, json.dumps(made), path)
-            for handle in ground.fitting(field, operation.capability)[:_NESTED]:
+            own = _at(made, path)  # what B says itself is nothing of A's
+            foreign = (h for h in ground.fitting(field, operation.capability) if h.value != own)
+            for handle in islice(foreign, _NESTED):
                 yield _of("nested", operation, at, handle.value, send)
 
 
@@ -102,14 +105,17 @@ def _texts_within(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tupl
             yield (*path, name)
 
 
+def _at(value: Any, path: tuple[str | int, ...]) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
 async def _with_nested(
     name: str, made: str, path: tuple[str | int, ...], speaker: Speaker, value: str
 ) -> Answer:
     arguments = json.loads(made)
-    place: Any = arguments
-    for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = value
+    _at(arguments, path[:-1])[path[-1]] = value
     return await speaker.tool(name, arguments)
 
 
