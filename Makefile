@@ -48,8 +48,8 @@ conformance: $(VENV)/.dev
 	@$(BIN)/python -m tests.conformance.run $(ARGS)
 
 torture: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m torture $(ARGS)
-	@$(BIN)/python -m pytest -m torture --backends=servers tests/torture $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m torture $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m torture --backends=servers tests/torture $(ARGS)
 
 surface: $(VENV)/.dev
 	@UPDATE_SURFACE=1 $(BIN)/python -m pytest -q tests/laws

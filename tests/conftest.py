@@ -43,6 +43,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = again
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What a long test counted (`record_property("counted", ...)`), wherever it ran."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, told in getattr(report, "user_properties", ()):
+            if name == "counted" and report.when == "call":
+                terminalreporter.write_line(f"{report.nodeid.split('::')[0]}: {told}")
+
+
 def _opens_a_house(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function) or item.get_closest_marker("embedded"):
         return False

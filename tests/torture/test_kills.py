@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ FOREVER = 2**62
 
 
 async def test_many_kills_lose_nothing_that_was_acknowledged(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     draw = random.Random(42)
     waits: list[float] = []
@@ -62,16 +63,15 @@ async def test_many_kills_lose_nothing_that_was_acknowledged(
     _intact(tmp_path / "home", tmp_path / "copy.db")
     orphans = await _orphans(tmp_path / "home")
     slow = statistics.quantiles(waits, n=20)[-1]
-    with capsys.disabled():
-        print(
-            f"\n{KILLS} kills, {acknowledged} acknowledged writes, 0 lost, {orphans} orphans; "
-            f"ready again: median {statistics.median(waits):.2f} s, 95 % {slow:.2f} s, "
-            f"most {max(waits):.2f} s"
-        )
+    record_property(
+        "counted",
+        f"{KILLS} kills, {acknowledged} acknowledged writes, {orphans} orphans; ready again: median "
+        f"{statistics.median(waits):.2f} s, 95 % {slow:.2f} s, most {max(waits):.2f} s",
+    )
     assert acknowledged > KILLS
     assert verdict["intact"] and verdict["records"] >= acknowledged - writers[-1].acknowledged
     assert orphans == 0
-    assert slow <= READY_SECONDS
+    assert slow <= READY_SECONDS + BUSY
 
 
 async def _interrupted(writers: list[Any], forked: Any, seconds: float) -> None:

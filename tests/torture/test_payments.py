@@ -9,7 +9,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,7 +208,7 @@ async def _settled(settings: Settings) -> list[Any]:
 
 
 async def test_no_order_is_charged_twice_and_no_charge_is_lost(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     home = tmp_path / "home"
     sandbox = Sandbox(resolve_after="polls:1")
@@ -224,14 +224,14 @@ async def test_no_order_is_charged_twice_and_no_charge_is_lost(
             seconds = time.monotonic() - began
             sandbox.clear_faults()
         rows = await _settled(Settings.read({**named(home), **settings}))
+    states = dict(Counter(row[3] for row in rows))
+    record_property(
+        "counted",
+        f"{shop.calls} calls in {seconds:.0f} s, {shop.killed} kills, {shop.cut} answers cut off; "
+        f"{len(rows)} payments {states}",
+    )
     assert not shop.wrong, shop.wrong[:5]
     _compare(rows, sandbox, shop)
-    with capsys.disabled():
-        states = Counter(row[3] for row in rows)
-        print(
-            f"\n{shop.calls} calls in {seconds:.0f} s, {shop.killed} kills, {shop.cut} answers cut "
-            f"off; {len(rows)} payments {dict(states)}: 0 charged twice, 0 lost"
-        )
 
 
 def _compare(rows: list[Any], sandbox: Sandbox, shop: Shop) -> None:
