@@ -45,6 +45,13 @@ def _found() -> Path | None:
     return chosen.resolve().parent if chosen else None
 
 
+def _in_memory() -> str | None:
+    """Linux's folder in memory: copying a database there takes a tenth of the time."""
+    folder = "/dev/shm"
+    roomy = Path(folder).is_dir() and shutil.disk_usage(folder).free > 4 * 2**30
+    return folder if roomy else None
+
+
 def dies_with_us() -> None:
     """In the child: PR_SET_PDEATHSIG, so that a killed test run leaves no server behind."""
     ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
@@ -56,7 +63,7 @@ class Server:
     def __init__(self, **options: str) -> None:
         self._options = options
         self._bin = _binaries()
-        self._folder = Path(tempfile.mkdtemp(prefix="tause-postgres-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="tause-postgres-", dir=_in_memory()))
         self._user = None
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             self._user = pwd.getpwnam("postgres").pw_uid
