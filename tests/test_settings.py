@@ -24,6 +24,7 @@ WRONG = {
     "TAUSE_TENANT": ["A", "a", "a b", "ä-b", "../x", "x" * 64, "ab\n"],
     "TAUSE_LOG_LEVEL": ["verbose", "INFO"],
     "TAUSE_ENVIRONMENT": ["prod"],
+    "TAUSE_TRUSTED_PROXIES": ["*", "0.0.0.0/0", "::/0", "proxy.example", "10.0.0.1/8", "10.0.0.1;"],
     "TAUSE_MAX_BODY": ["1", "1.5", "four"],
     "MCP_JWT_ALGORITHM": ["none", "RS256"],
 }

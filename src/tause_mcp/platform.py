@@ -342,7 +342,7 @@ async def _assembled(
     shared = await _house_secrets(settings, database, masters)
     secret = shared.get("secret") or secret_file(settings.at_home("secret"))
     url = (settings.public_url or public_url or last_served(settings)).rstrip("/")
-    directory = TenantDirectory(database, settings.environment)
+    directory = TenantDirectory(database, settings.environment, settings.deadline)
     identities = StoredIdentities(database, directory, state.once)
     return Platform(
         settings=settings,

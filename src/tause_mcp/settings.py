@@ -49,6 +49,22 @@ def _address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _networks(value: str) -> str:
+    """Addresses and networks, comma separated; never everyone."""
+    from ipaddress import ip_network
+
+    for item in filter(None, map(str.strip, value.split(","))):
+        try:
+            if not ip_network(item).prefixlen:
+                raise ValueError("everyone")
+        except ValueError:
+            raise ValueError(
+                "write the proxies' addresses or networks (10.0.0.0/24), comma separated, "
+                "never everyone's"
+            ) from None
+    return value
+
+
 Address = Annotated[str, AfterValidator(_address)]
 
 
@@ -118,6 +134,11 @@ class Settings(BaseModel):
     )
     allowed_origins: str = Field(
         "", description="Further `Origin` values, comma separated. Default: loopback only."
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+        "127.0.0.1,::1",
+        description="Addresses and networks of the proxies before this server, comma separated: of them alone "
+        "`X-Forwarded-For` is believed when a payer's address is kept.",
     )
     trusted_issuers: str = Field(
         "",

@@ -13,6 +13,10 @@ TenantId = NewType("TenantId", str)
 TENANT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{1,62}$"
 _TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{1,62}", re.ASCII)
 
+BELIEVED = 4.0
+"""Seconds for which a process may believe what it read of a tenant, a login or a key: with the time
+to look again, what ends has ended everywhere within 5 s."""
+
 ROOT = TenantId("default")
 """The installation's own tenant: the root of the tree, and what a lone person uses."""
 

@@ -13,6 +13,7 @@ import pytest
 from tests.support import postgres, s3
 from tests.support.clients import over_http
 from tests.support.serving import Served, serving
+from tests.support.tenants import long_ago
 
 from tause_mcp.errors import NotFound, Unavailable
 from tause_mcp.testing.home import house
@@ -216,6 +217,7 @@ async def test_a_copy_made_after_a_deletion_holds_no_key_of_the_tenant(
     async with house(copy) as opened:
         with pytest.raises(NotFound):
             await opened.platform.keys.cipher(opened.caller("ta").tenant)
+        await long_ago(opened.platform.database, "ta")
         await opened.tenant("ta")
         with pytest.raises(NotFound):
             await opened.call("storage_get", {"key": "k"}, "ta")
@@ -233,6 +235,7 @@ async def test_a_row_brought_back_from_elsewhere_does_not_open(tmp_path: Path) -
         asked = await opened.call("tenants_delete", {"tenant_id": "ta"})
         await opened.platform.answer(asked["id"], True, by="local:owner", means="cli")
         await opened.call("tenants_delete", {"tenant_id": "ta"})
+        await long_ago(opened.platform.database, "ta")
         await opened.tenant("ta")
         names = (
             "key",

@@ -38,6 +38,11 @@ class Ground:
             lambda tx: tx.run(tables.MARK_DELETED, child=name, now=2)
         )
 
+    async def remove(self, name: str) -> None:
+        """All of it, and its id is free: it was marked long ago."""
+        await self.directory.remove(TenantId(name))
+        assert await self.directory.free(TenantId(name), 2)
+
     async def rows(self, tenant: str) -> list[Any]:
         from tause_mcp.encryption.tables import KEYS
 

@@ -83,7 +83,7 @@ async def test_a_deleted_tenants_key_is_gone_and_a_late_call_makes_none(ground: 
     assert await ground.rows(TA) == []
     with pytest.raises(NotFound):
         await ground.keys.cipher(TA)
-    await ground.directory.remove(TA)
+    await ground.remove(TA)
     await ground.tenant(TA)
     with pytest.raises(Unavailable):
         (await ground.keys.cipher(TA)).open("a", sealed)
@@ -105,8 +105,7 @@ async def test_a_removed_tenants_key_is_the_first_to_go(ground: Ground) -> None:
 async def test_another_process_forgets_a_destroyed_key_in_time(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert module.FRESH <= 4.0
-    monkeypatch.setattr(module, "FRESH", 1.5)
+    monkeypatch.setattr(module, "BELIEVED", 1.5)
     other = await view(ground.settings, ground.database)
     await other.keys.cipher(TA)
     await ground.mark_deleted(TA)
@@ -123,7 +122,7 @@ async def test_the_key_of_a_former_tenant_is_not_used_for_the_new_one(ground: Gr
     before = await other.keys.cipher(TA)
     await ground.mark_deleted(TA)
     await ground.keys.destroy(TA)
-    await ground.directory.remove(TA)
+    await ground.remove(TA)
     fresh = {"parent": "default", "named": TA, "plan": None, "now": 5_000_000}
     from tause_mcp.services.tenants import tables
 

@@ -19,10 +19,14 @@ from tests.support.forked import Forked, Zygote, forking
 from tests.support.serving import environment
 from tests.support.tenants import rows_at
 
+from tause_mcp.tenancy import BELIEVED
 from tause_mcp.testing.walk_wire import LEGACY, Speaker, written
 
 pytestmark = pytest.mark.anyio
 SECONDS = 5.0
+DEADLINE = 10.0
+KEPT = DEADLINE + 2 * BELIEVED
+SWEEP = 15.0
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
@@ -57,7 +61,7 @@ class Replica:
 async def replicas(seed: Zygote, tmp_path: Path) -> AsyncIterator[tuple[Replica, Replica]]:
     """Two processes of one installation, and `acme` in it."""
     home = tmp_path / "home"
-    same = {"TAUSE_PUBLIC_URL": "http://replicas.example"}
+    same = {"TAUSE_PUBLIC_URL": "http://replicas.example", "TAUSE_DEADLINE": f"{DEADLINE:g}"}
     with (
         forking(seed, home, **same) as one,
         forking(seed, home, tmp_path / "other.log", **same) as other,
@@ -197,6 +201,15 @@ async def deleted(here: Replica, tenant: str) -> float:
     return began
 
 
+async def made_again(at: Replica, tenant: str, deleted: float) -> None:
+    """Make it as soon as its id is free, and see that it was kept until then."""
+    while not (answer := await at.speaker().tool("tenants_create", {"tenant_id": tenant})).value:
+        assert "deleted a moment ago" in answer.text and "try again in" in answer.text
+        assert time.monotonic() - deleted < KEPT + BUSY
+        await asyncio.sleep(0.2)
+    assert time.monotonic() - deleted > KEPT - 0.5
+
+
 async def test_a_suspended_tenant_ends_everywhere_and_comes_back(
     replicas: tuple[Replica, Replica],
 ) -> None:
@@ -216,7 +229,7 @@ async def test_a_deleted_tenant_ends_everywhere_and_the_same_id_sees_nothing_of_
     async with lives(replicas) as opened:
         began = await deleted(here, "acme")
         await asyncio.gather(*(life.dead_within(began) for life in opened))
-        await there.root("tenants_create", tenant_id="acme")
+        await made_again(there, "acme", began)
         for life in opened:
             assert set((await life.alive()).values()) == {False}
         key = await here.run("keys", "create", "--tenant", "acme", "--role", "owner")
@@ -312,13 +325,14 @@ async def test_a_deletion_that_was_killed_half_way_is_finished_by_another(
     home = here.forked.home
     key = await here.run("keys", "create", "--tenant", "acme", "--role", "owner")
     await here.speaker(key).tool("storage_put", {"key": "k", "content": "canary" * 10_000})
-    rows_at(home, "UPDATE tenants SET state='deleted' WHERE tenant_id='acme'")
+    marked = time.time_ns() // 1000
+    rows_at(home, f"UPDATE tenants SET state='deleted', updated_at={marked} WHERE tenant_id='acme'")
     here.forked.kill()
     await asyncio.to_thread(there.forked.end, signal.SIGTERM)
     there.forked.start()
-    for _ in range(400):
-        if not rows_at(home, "SELECT 1 FROM tenants WHERE tenant_id='acme'"):
-            break
+    until = time.monotonic() + 2 * SWEEP + KEPT + BUSY
+    while rows_at(home, "SELECT 1 FROM tenants WHERE tenant_id='acme'"):
+        assert time.monotonic() < until
         await asyncio.sleep(0.1)
     for table in ("tenants", "api_keys", "objects", "audit", "audit_heads", "usage", "tenant_keys"):
         left = rows_at(home, f"SELECT count(*) FROM {table} WHERE tenant_id='acme'")

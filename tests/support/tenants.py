@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from tests.support import backends
 from tests.support.ciphers import ciphers
 from tests.support.rows import make_file
@@ -22,7 +23,14 @@ import tause_mcp.tools.audit
 import tause_mcp.tools.tenants
 from tause_mcp.binding import Bound
 from tause_mcp.catalog import Catalog
-from tause_mcp.database import Database, TenantDatabase, Transaction, Work, open_database
+from tause_mcp.database import (
+    Database,
+    Statement,
+    TenantDatabase,
+    Transaction,
+    Work,
+    open_database,
+)
 from tause_mcp.events import EventBus
 from tause_mcp.idempotency import StoredIdempotency
 from tause_mcp.limits import TenantLimits
@@ -30,9 +38,18 @@ from tause_mcp.operation import Operation
 from tause_mcp.pipeline import Approval, Invocation, Pipeline
 from tause_mcp.sealing import Seal
 from tause_mcp.services.audit import AuditRecords, ChainedTrail
-from tause_mcp.services.tenants import TenantDirectory, UsageMeter
+from tause_mcp.services.tenants import TenantDirectory, UsageMeter, tables
 from tause_mcp.settings import Settings
 from tause_mcp.tenancy import ROLES, ROOT, Caller, Scopes, TenantId
+
+_LONG_AGO = Statement(
+    sa.update(tables.tenants)
+    .where(
+        tables.tenants.c.tenant_id == sa.bindparam("of", type_=sa.Text),
+        tables.tenants.c.state == sa.bindparam("deleted", type_=sa.Text),
+    )
+    .values(updated_at=0)
+)
 
 CATALOG = Catalog(
     (
@@ -71,7 +88,9 @@ class House:
     kept: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.directory = TenantDirectory(self.database, self.settings.environment)
+        self.directory = TenantDirectory(
+            self.database, self.settings.environment, self.settings.deadline
+        )
         self.usage = UsageMeter(self.database)
         self.limits = TenantLimits(self.directory)
         self.directory.farewells.append(self.limits.forget)
@@ -143,6 +162,13 @@ class House:
         for number in range(times):
             await self.call("tenants_configure", who(tenant), values={"n": number})
 
+    async def delete(self, tenant: str, *, again: bool = False) -> None:
+        """Delete a tenant below the root; `again`: wait until its id is free, and make it anew."""
+        await self.call("tenants_delete", tenant_id=tenant)
+        if again:
+            await long_ago(self.database, tenant)
+            await self.grow(tenant)
+
     def records(self, tenant: str) -> AuditRecords:
         async def keep(body: AsyncIterator[bytes]) -> dict[str, Any]:
             self.kept.append(b"".join([piece async for piece in body]))
@@ -159,6 +185,12 @@ async def open_house(path: Path | str) -> AsyncIterator[House]:
         house = House(database)
         await house.directory.ensure_root()
         yield house
+
+
+async def long_ago(database: Database, tenant: str) -> None:
+    """Let the time pass for which the id of a deleted tenant is kept."""
+    told = {"of": tenant, "deleted": tables.DELETED}
+    assert await database.write(None, lambda tx: tx.run(_LONG_AGO, **told), house=True) == 1
 
 
 def rows_of(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from tests.support.tenants import long_ago
 
 from tause_mcp import log
 from tause_mcp.errors import (
@@ -121,6 +122,7 @@ async def test_a_deleted_tenants_secrets_are_gone_and_a_new_one_has_another_key(
     asked = await home.call("tenants_delete", {"tenant_id": "ta"})
     await home.platform.answer(asked["id"], True, by="local:owner", means="cli")
     await home.call("tenants_delete", {"tenant_id": "ta"})
+    await long_ago(home.platform.database, "ta")
     await home.tenant("ta")
     assert (await home.call("secrets_list", {}, "ta"))["items"] == []
     from tause_mcp.services.secrets.sources.rows import place_of

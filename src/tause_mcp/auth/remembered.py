@@ -6,10 +6,7 @@ from time import monotonic
 
 from tause_mcp.auth.compact import LONGEST
 from tause_mcp.auth.identities import Door
-from tause_mcp.tenancy import Caller
-
-SECONDS = 4.0
-"""Below the 5 s within which a revocation has to bite on every replica."""
+from tause_mcp.tenancy import BELIEVED, Caller
 
 
 class Remembered:
@@ -19,7 +16,7 @@ class Remembered:
     grant works the moment it is stored.
     """
 
-    def __init__(self, most: int = 8192, seconds: float = SECONDS) -> None:
+    def __init__(self, most: int = 8192, seconds: float = BELIEVED) -> None:
         self._most = most
         self._seconds = seconds
         self._salt = token_bytes(16)

@@ -216,6 +216,7 @@ def _run(settings: Settings, asked: dict[str, Any]) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=10,
     )
 

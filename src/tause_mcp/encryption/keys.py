@@ -10,13 +10,11 @@ from tause_mcp import times
 from tause_mcp.database import Database, TenantDatabase, Transaction
 from tause_mcp.encryption import tables
 from tause_mcp.encryption.masters import SIZE, Masters
-from tause_mcp.tenancy import TenantId, no_such_tenant
+from tause_mcp.tenancy import BELIEVED, TenantId, no_such_tenant
 
 if TYPE_CHECKING:
     from tause_mcp.encryption.cipher import TenantCipher
 
-FRESH = 4.0
-"""Seconds that an opened key may be used unseen: a destroyed one is gone everywhere within it."""
 _MOST = 10_000
 
 
@@ -70,7 +68,7 @@ class TenantKeys:
             cipher = await self._opened(tenant, rows)
         if len(self._held) >= _MOST:
             self._held.clear()
-        held = _Held(cipher, rows, self._since(tenant), asked + FRESH)
+        held = _Held(cipher, rows, self._since(tenant), asked + BELIEVED)
         self._held[tenant] = held
         return held
 

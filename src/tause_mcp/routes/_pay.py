@@ -306,7 +306,7 @@ def _named(words: html.Words, error: Invalid) -> tuple[str, str]:
 
 
 def _evidence(request: Request) -> str:
-    """Where an acceptance came from."""
+    """Where an acceptance came from: the peer, or whom a proxy that is trusted names."""
     host = request.client.host if request.client else "unknown"
     agent = "".join(c for c in request.headers.get("user-agent", "") if c.isprintable())
     return f"{host} {agent}"[:400]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.tenants import long_ago
 
 from tause_mcp.errors import NotFound, Unavailable
 from tause_mcp.services.database.tables import GET
@@ -94,6 +95,7 @@ async def test_all_goes_with_the_tenant_and_the_name_starts_empty(tmp_path: Path
         asked = await home.call("tenants_delete", {"tenant_id": "ta"})
         await home.platform.answer(asked["id"], True, by="local:owner", means="cli")
         await home.call("tenants_delete", {"tenant_id": "ta"})
+        await long_ago(home.platform.database, "ta")
         await home.tenant("ta")
         assert (await call(home, "list_collections"))["items"] == []
         with pytest.raises(NotFound):

@@ -150,8 +150,7 @@ async def test_a_history_is_bounded_in_rows_and_in_bytes(
 
 async def test_a_new_tenant_of_the_same_id_has_no_history(tree: House) -> None:
     await put(tree, "aa1", color="blue")
-    await tree.call("tenants_delete", tenant_id="aa1")
-    await tree.grow("aa1")
+    await tree.delete("aa1", again=True)
     assert await changes(tree, "color", "aa1") == []
 
 

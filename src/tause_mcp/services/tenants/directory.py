@@ -1,5 +1,6 @@
 """The tree of tenants as the whole process sees it: who is active, who stands above whom."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -19,10 +20,8 @@ from tause_mcp.services.tenants.values import (
     standing_values,
     value_of,
 )
-from tause_mcp.tenancy import ROOT, TenantId, no_such_tenant
+from tause_mcp.tenancy import BELIEVED, ROOT, TenantId, no_such_tenant
 
-FRESH = 4.0
-"""Seconds that a standing may be believed: a suspension reaches every process within it."""
 _MOST = 10_000
 
 Farewell = Callable[[TenantId], Awaitable[None]]
@@ -82,6 +81,8 @@ class TenantDirectory:
     database: Database
     environment: str = ""
     """Which values of one environment count here."""
+    deadline: float = 60.0
+    """Seconds that a call lasts at most."""
     farewells: list[Farewell] = field(default_factory=list)
     gauges: dict[str, Gauge] = field(default_factory=dict)
     keys: dict[str, Key] = field(default_factory=lambda: dict(KNOWN))
@@ -94,10 +95,7 @@ class TenantDirectory:
 
     async def require_active(self, tenant: TenantId) -> None:
         """Raise as for an absent tenant unless it and every tenant above it is active."""
-        known = self._known.get(tenant)
-        if known is None or known.until <= monotonic():
-            known = await self._stand(tenant)
-        if not known.active:
+        if not (await self._fresh(tenant)).active:
             raise no_such_tenant()
 
     def require_configured(self, tenant: TenantId, capability: str) -> None:
@@ -124,6 +122,7 @@ class TenantDirectory:
         return known
 
     async def _stand(self, tenant: TenantId) -> Standing:
+        asked = monotonic()
         line = await self.line(tenant)
         if len(self._known) >= _MOST:
             self._known.clear()
@@ -135,7 +134,7 @@ class TenantDirectory:
             effective_limits(line),
             values,
             self._lacking(values),
-            monotonic() + FRESH,
+            asked + BELIEVED,
         )
         return known
 
@@ -205,8 +204,7 @@ class TenantDirectory:
         Raises:
             NotFound: no such tenant.
         """
-        known = self._known.get(tenant) or await self._stand(tenant)
-        return known.line[1:]
+        return (await self._fresh(tenant)).line[1:]
 
     async def reach(self, top: TenantId, tenant: TenantId, environment: str = "") -> Line:
         """The line of `tenant`, which is `top` or stands below it.
@@ -236,6 +234,13 @@ class TenantDirectory:
             self._known.pop(tenant, None)
             raise no_such_tenant()
         return line
+
+    async def stands_below(self, top: TenantId, tenant: TenantId) -> bool:
+        """Whether a tenant, of which no more than the mark may be left, stands below another."""
+        rows = await self.database.read(
+            None, lambda tx: tx.all(tables.LINEAGE, child=tenant), house=True
+        )
+        return any(row[0] == top for row in rows[1:])
 
     async def below(
         self, top: TenantId, after: str = "", count: int = 1000, parent: str = "", status: str = ""
@@ -277,23 +282,56 @@ class TenantDirectory:
             await root.write(lambda tx: tx.run(tables.INSERT, child=ROOT, **fresh))
 
     async def remove(self, tenant: TenantId) -> None:
-        """Remove all remains of a tenant that is marked deleted, or that never was.
+        """Remove all remains of a tenant that is marked deleted, or that never was; the mark stays.
 
         Raises:
-            Exception: of a farewell; the mark stays, and `finish_deletions` tries again.
+            Exception: of a farewell; `finish_deletions` tries again.
         """
         self.forget(tenant)
         for farewell in self.farewells:
             await farewell(tenant)
         await purge(self.database, tenant)
 
+    def kept(self, marked: int) -> float:
+        """Seconds for which the id of a tenant that was marked deleted then (epoch microseconds)
+        is still nobody's: until no login, standing or key of it is believed and no call of it runs
+        anywhere, and once more what is believed for clocks that differ."""
+        return self.deadline + 2 * BELIEVED - (times.now() - marked) / times.SECOND
+
+    async def free(self, tenant: TenantId, marked: int) -> bool:
+        """Remove what came late and give the id back; False while it is kept, or when another
+        process is at it.
+
+        The mark is renewed first: the id stays kept until what removes here is done or given up.
+
+        Raises:
+            Exception: of a farewell, or it took too long.
+        """
+        now = times.now()
+        seen = {"child": tenant, "seen": marked, "now": now}
+        if self.kept(marked) > 0 or not await self.database.write(
+            None, lambda tx: tx.run(tables.RENEW_MARK, **seen), house=True
+        ):
+            return False
+        await self._remove(tenant, now)
+        database = TenantDatabase(self.database, tenant)
+        return bool(await database.write(lambda tx: tx.run(tables.FORGET, seen=now)))
+
+    async def _remove(self, tenant: TenantId, marked: int) -> None:
+        """The same, given up in good time before the id may be another's."""
+        async with asyncio.timeout(self.kept(marked) - BELIEVED):
+            await self.remove(tenant)
+
     async def finish_deletions(self) -> None:
-        """Go on with deletions that a crash or an outage interrupted."""
-        for (tenant,) in await self.database.read(
+        """Go on with deletions that a crash or an outage interrupted, and give back ids."""
+        for tenant, marked in await self.database.read(
             None, lambda tx: tx.all(tables.LEAVING), house=True
         ):
             try:
-                await self.remove(TenantId(tenant))
+                if self.kept(marked) > BELIEVED:
+                    await self._remove(TenantId(tenant), marked)
+                else:
+                    await self.free(TenantId(tenant), marked)
             except Exception as error:  # whatever holds it up: the others go on
                 _log.error("deletion_waits", tenant=tenant, error=type(error).__name__)
 

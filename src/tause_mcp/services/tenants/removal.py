@@ -24,7 +24,7 @@ def held() -> list[sa.Table]:
 
 
 async def purge(database: Database, tenant: TenantId) -> None:
-    """Remove every row of a tenant that is deleted or absent; a living one is left alone.
+    """Remove every row of a tenant that is deleted or absent, but its mark; a living one is left alone.
 
     A table may say (`Table.info`) what to run before its rows go (`leaving`), that its rows
     `outlives` the tenant: the plan to remove its blobs does, or what else than a plain DELETE
@@ -40,6 +40,5 @@ async def purge(database: Database, tenant: TenantId) -> None:
                 await tx.run(leaving)
             if not table.info.get("outlives"):
                 await tx.run(table.info.get("emptying") or _emptying(table))
-        await tx.run(tables.FORGET)
 
     await TenantDatabase(database, tenant).write(work)

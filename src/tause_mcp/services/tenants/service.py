@@ -6,6 +6,7 @@ beside the caller's audit entry.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import ceil
 
 from tause_mcp import log, times
 from tause_mcp.database import TenantDatabase, Transaction
@@ -95,7 +96,7 @@ class Tenants:
         """Make a child of one's own tenant, or of one below.
 
         Raises:
-            Conflict: the id is taken. NotFound: the parent. QuotaExceeded: too many tenants.
+            Conflict: the id is taken, or kept (`retry_after`) after a deletion. NotFound: the parent. QuotaExceeded: too many tenants.
         """
         child = tenant_id(named)
         above = await self.reach(parent)
@@ -111,7 +112,7 @@ class Tenants:
             await _hold_parent(tx, above)
             fresh = {"parent": above.ids[0], "named": name or named, "plan": plan}
             if not await tx.run(tables.INSERT, child=child, now=times.now(), **fresh):
-                raise Conflict("this tenant id is not available: choose another", field="tenant_id")
+                raise _not_available()
             ledger = Ledger(tx, child, self._caller, 0, times.now())
             for limit, amount in limits.items():
                 await put_limit(tx, child, limit, amount, ledger)
@@ -120,13 +121,19 @@ class Tenants:
         return (await self.get(child))[0]
 
     async def _clear(self, child: TenantId) -> None:
-        """Leave nothing of a former tenant of this id; a living one is left alone."""
+        """Leave nothing of a former tenant of this id; a living one is left alone.
+
+        Raises:
+            Conflict: the former one's id is kept.
+        """
         database = self._directory.database
         row = await TenantDatabase(database, child).first(tables.IS_LEAVING)
         if row is None:
             await purge(database, child)
-        elif row[0] == tables.DELETED:
-            await self._directory.remove(child)
+        elif row[0] == tables.DELETED and not await self._directory.free(child, row[1]):
+            if not await self._directory.stands_below(self.own, child):
+                raise _not_available()
+            raise _kept(max(1.0, self._directory.kept(row[1])))
 
     async def configure(self, named: str | None, changes: Changes) -> TenantInfo:
         """Change a tenant's name, values, limits or plan.
@@ -229,6 +236,20 @@ class Tenants:
             _log.error("deletion_waits", tenant=target, error=type(error).__name__)
             return False
         return True
+
+
+def _not_available() -> Conflict:
+    """The one answer for an id that lives, or lived, anywhere in the tree."""
+    return Conflict("this tenant id is not available: choose another", field="tenant_id")
+
+
+def _kept(seconds: float) -> Conflict:
+    return Conflict(
+        "a tenant of this id was deleted a moment ago, and its id is kept until nothing of it is "
+        f"remembered anywhere: try again in {ceil(seconds)} s, or choose another id",
+        field="tenant_id",
+        retry_after=seconds,
+    )
 
 
 async def _hold_parent(tx: Transaction, above: Line) -> None:

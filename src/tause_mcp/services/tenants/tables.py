@@ -28,7 +28,8 @@ tenants = sa.Table(
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     sa.Index("tenants_by_parent", "parent_id", "tenant_id"),
 )
-"""`state` `deleted` is a tenant whose remains are still being removed: absent for everyone."""
+"""`state` `deleted` is the mark of a tenant that was deleted at `updated_at`: absent for everyone, and
+it keeps the id from use until nothing of the former tenant can come late."""
 
 tenant_values = sa.Table(
     "tenant_values",
@@ -184,11 +185,17 @@ SET_STATE = Statement(
     .values(state=text("state_after"), updated_at=_NOW)
 )
 MARK_DELETED = Statement(
-    sa.update(tenants).where(*_CHILD_ROW).values(state=DELETED, updated_at=_NOW)
+    sa.update(tenants).where(*_CHILD_ROW).values(state=DELETED, name="", plan=None, updated_at=_NOW)
 )
-LEAVING = Statement(sa.select(_t.tenant_id).where(_t.state == DELETED).order_by(_t.tenant_id))
-IS_LEAVING = Statement(sa.select(_t.state).where(_t.tenant_id == TENANT))
-FORGET = Statement(sa.delete(tenants).where(_t.tenant_id == TENANT, _t.state == DELETED))
+_SEEN = (_t.state == DELETED, _t.updated_at == number("seen"))
+RENEW_MARK = Statement(
+    sa.update(tenants).where(_t.tenant_id == _CHILD, *_SEEN).values(updated_at=_NOW)
+)
+LEAVING = Statement(
+    sa.select(_t.tenant_id, _t.updated_at).where(_t.state == DELETED).order_by(_t.tenant_id)
+)
+IS_LEAVING = Statement(sa.select(_t.state, _t.updated_at).where(_t.tenant_id == TENANT))
+FORGET = Statement(sa.delete(tenants).where(_t.tenant_id == TENANT, *_SEEN))
 
 CONFIGURE = Statement(
     sa.update(tenants)
