@@ -210,6 +210,7 @@ class Walker:
     ) -> list[str]:
         """Where A's name is answered differently from names that never existed."""
         twins = [self._twin(probe.value, salt) for salt in ("one", "two")]
+        kin = self._twin(probe.value, "three", kin=True)
         if twins[0] == probe.value or self._akin(actor, probe):
             return []
         foreign = [first]
@@ -223,7 +224,7 @@ class Walker:
             if not apart:
                 break
             foreign.append(await probe.send(speaker, probe.value))
-            absent += [await probe.send(speaker, twin) for twin in twins]
+            absent += [await probe.send(speaker, twin) for twin in (*twins, kin)]
             apart = difference(foreign, absent)
         return apart
 
@@ -232,9 +233,9 @@ class Walker:
         own = self.company.owner.tenant
         return probe.kind == "completion" and own in probe.value and actor.tenant[:2] == own[:2]
 
-    def _twin(self, value: str, salt: str) -> str:
+    def _twin(self, value: str, salt: str, *, kin: bool = False) -> str:
         tenants = (self.company.child, self.company.owner.tenant)
-        return Twins(self.ground.a.canary, tenants, salt).of(value)
+        return Twins(self.ground.a.canary, tenants, salt, kin=kin).of(value)
 
     async def _judged(self, speaker: Speaker, actor: Actor, probe: Probe) -> Answer | None:
         """Ask with A's name, and look for A's bytes in the answer."""

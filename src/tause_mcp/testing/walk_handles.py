@@ -99,9 +99,13 @@ def is_distinctive(text: str, public: str) -> bool:
 class Twins:
     """Names that never existed, each of the shape of one that does."""
 
-    def __init__(self, canary: Canary, tenants: Iterable[str], salt: str = "") -> None:
-        """`tenants`: ids of A's side; the twin of a handle names absent ones instead."""
+    def __init__(
+        self, canary: Canary, tenants: Iterable[str], salt: str = "", *, kin: bool = False
+    ) -> None:
+        """`tenants`: ids of A's side; the twin of a handle names absent ones instead. `kin`: names
+        that begin as the one that exists, for what reads a meaning out of their letters."""
         self._canary = canary
+        self._kin = kin
         self._tenants = {t: self._absent(t, salt) for t in tenants}
         self._salt = salt
 
@@ -132,7 +136,10 @@ class Twins:
 
     def _run(self, run: str) -> str:
         marked = self._canary.named in run.lower()
-        return self._alike(run) if marked or any(c.isdigit() for c in run) else run
+        if not marked and not any(c.isdigit() for c in run):
+            return run
+        begins = len(run) // 3 if self._kin else 0
+        return run[:begins] + self._alike(run[begins:])
 
     def _alike(self, word: str) -> str:
         """Each character replaced by one of its class; hexadecimal stays so."""

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from tause_mcp import times
@@ -31,22 +30,11 @@ from tause_mcp.services.payments.saved import (
 )
 from tause_mcp.services.payments.values import LEAST, MOST, ORDER_PATTERN, MethodType, Status
 from tause_mcp.tenancy import Caller
+from tause_mcp.tools._money import READS_MONEY
 
 Environment = Literal["test", "prod"]
 
 # --- what comes in --------------------------------------------------------------------------------
-
-
-def _money(given: Any) -> Any:
-    """A bare integer is cents of COP; a float has lost cents already."""
-    if isinstance(given, int) and not isinstance(given, bool):
-        return {"amount": given, "currency": "COP"}
-    amount = given.get("amount") if isinstance(given, dict) else given
-    if isinstance(amount, float):
-        raise PydanticCustomError(
-            "money", "is whole cents, as 2490000 for $ 24.900: a float loses cents"
-        )
-    return given
 
 
 class Collected(TypedDict):
@@ -59,7 +47,6 @@ class Returned(TypedDict):
     currency: NotRequired[Literal["COP"]]
 
 
-READS_MONEY = BeforeValidator(_money)
 Amount = Annotated[Collected, READS_MONEY]
 Part = Annotated[Returned | None, READS_MONEY]
 

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NotRequired, cast
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from tause_mcp import times
@@ -21,23 +20,12 @@ from tause_mcp.services.payouts.values import (
     KeyType,
     PaymentType,
 )
+from tause_mcp.tools._money import READS_MONEY
 
 PAY = Hints(destructive=True, idempotent=True, open_world=True)
 LOOK = Hints(read_only=True, destructive=False, idempotent=True, open_world=True)
 
 # --- what comes in --------------------------------------------------------------------------------
-
-
-def _money(given: Any) -> Any:
-    """A bare integer is cents of COP; a float has lost cents already."""
-    if isinstance(given, int) and not isinstance(given, bool):
-        return {"amount": given, "currency": "COP"}
-    amount = given.get("amount") if isinstance(given, dict) else given
-    if isinstance(amount, float):
-        raise PydanticCustomError(
-            "money", "is whole cents, as 2490000 for $ 24.900: a float loses cents"
-        )
-    return given
 
 
 class Paying(TypedDict):
@@ -58,7 +46,7 @@ class BeneficiaryIn(TypedDict):
 
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, description="Yours; one name, one payout.")]
-Amount = Annotated[Paying, BeforeValidator(_money)]
+Amount = Annotated[Paying, READS_MONEY]
 Whom = Annotated[
     BeneficiaryIn,
     Field(description="A bank account with its holder's name and document, or a Bre-B key."),

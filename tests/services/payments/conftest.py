@@ -42,7 +42,7 @@ from tause_mcp.services.payments import (
     tables,
 )
 from tause_mcp.services.payments.ledger import Ledger
-from tause_mcp.services.payments.record import Names, Row
+from tause_mcp.services.payments.record import Row, names
 from tause_mcp.services.payments.service import Payments
 from tause_mcp.services.payments.values import Acceptance, Customer, Method
 from tause_mcp.services.payments.values import Terms as Shown
@@ -263,7 +263,7 @@ class Till:
             self.rows,
             lambda: ciphers().cipher(self.tenant),
             wompi,
-            lambda: Names(Seal(b"k" * 32), self.tenant, self.born),
+            lambda: names(Seal(b"k" * 32), self.tenant, self.born),
             self.changes.append,
             "https://shop.example",
         )

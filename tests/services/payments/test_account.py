@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tause_mcp.errors import NotFound, Unavailable, Unconfigured
+from tause_mcp.intents import directory
 from tause_mcp.outbound.wompi import Wompi
 from tause_mcp.services.payments import account as accounts
 from tause_mcp.services.payments.account import KEYS, Banks, Shelf, lacks, open_shelf
@@ -112,7 +113,7 @@ async def test_the_banks_are_asked_for_once_a_day(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider, clock = Provider(), [0.0]
-    monkeypatch.setattr(accounts, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(directory, "monotonic", lambda: clock[0])
     wompi: Wompi = Fake(provider, account())
     provider.fail("banks", unsent())
     with pytest.raises(Unavailable):
@@ -130,12 +131,12 @@ async def test_the_banks_are_asked_for_once_a_day(
     assert asked == ["banks"]
     await shelf.banks(Fake(provider, account(key="pub_test_other")))
     assert len(asked) == 2  # each account has its own
-    clock[0] = accounts.DAY + 1
+    clock[0] = directory.DAY + 1
     provider.fail("banks", unsent())
     assert await shelf.banks(wompi) == many[0]  # of yesterday, when there are none of today
     await shelf.banks(wompi)
     assert len(asked) == 4
-    clock[0] = 9 * accounts.DAY
+    clock[0] = 9 * directory.DAY
     provider.fail("banks", unsent())
     with pytest.raises(Unavailable):
         await shelf.banks(wompi)
@@ -144,7 +145,7 @@ async def test_the_banks_are_asked_for_once_a_day(
 async def test_the_shelf_does_not_grow_without_end(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "_MOST", 2)
+    monkeypatch.setattr(directory, "MOST", 2)
     for number in range(4):
         await shelf.banks(Fake(Provider(), account(key=f"pub_test_{number}")))
     assert len(shelf._banks) <= 2

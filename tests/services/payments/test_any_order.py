@@ -99,7 +99,9 @@ def machine(loop: Loop) -> type[RuleBasedStateMachine]:
 
         def rows(self) -> list[Row]:
             statement = tables.Statement(
-                tables.sa.select(*tables.SHOWN).where(tables.payments.c.tenant_id == tables.TENANT)
+                tables.sa.select(*tables.INTENTS.shown).where(
+                    tables.payments.c.tenant_id == tables.TENANT
+                )
             )
             return [Row(*r) for r in loop.run(self.till.rows.read(lambda tx: tx.all(statement)))]
 

@@ -149,7 +149,7 @@ async def test_a_racer_that_came_second_takes_the_row_of_the_first(till: Till) -
             return 0
 
     class Making:
-        environment = "test"
+        environment, ledger = "test", till.ledger
 
         def row(self, attempt: Attempt, number: int) -> dict[str, Any]:
             return {"id": "pay_second"}

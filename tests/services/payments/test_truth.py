@@ -98,7 +98,7 @@ async def test_a_look_that_began_while_the_claim_held_counts_for_nothing(
     made = await till.create()
     await till.rows.write(
         lambda tx: tx.run(
-            tables.CLAIM,
+            tables.INTENTS.claim,
             of=made.id,
             former=tables.AWAITING,
             of_claim="c",
@@ -113,7 +113,7 @@ async def test_a_look_that_began_while_the_claim_held_counts_for_nothing(
         found = await real(operation, work)
         later(1)
         await till.rows.write(
-            lambda tx: tx.run(tables.DOUBT, of=made.id, of_claim="c", now=times.now())
+            lambda tx: tx.run(tables.INTENTS.doubt, of=made.id, of_claim="c", now=times.now())
         )
         later(1)
         return found
@@ -129,7 +129,7 @@ async def test_a_holder_that_was_held_up_posts_nothing(
     till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await till.create()
-    monkeypatch.setattr(sending, "_POST_WITHIN", -1.0)
+    monkeypatch.setattr(sending, "POST_WITHIN", -1.0)
     with pytest.raises(Unavailable, match="nothing was sent"):
         await till.accept(made.id)
     assert till.provider.posts == []

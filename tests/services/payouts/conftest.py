@@ -11,7 +11,7 @@ from tests.support.outbound import trusting
 from tests.support.rows import make_file
 
 from tause_mcp import times
-from tause_mcp.database import Database, Statement, TenantDatabase, open_database
+from tause_mcp.database import TENANT, Database, Statement, TenantDatabase, open_database
 from tause_mcp.outbound import Outbound
 from tause_mcp.outbound.wompi import Payouts as Wompi
 from tause_mcp.outbound.wompi import PayoutsAccount
@@ -19,7 +19,7 @@ from tause_mcp.sealing import Seal
 from tause_mcp.services.payouts import Payouts, tables
 from tause_mcp.services.payouts.account import Shelf
 from tause_mcp.services.payouts.ledger import Ledger
-from tause_mcp.services.payouts.record import Names, Row
+from tause_mcp.services.payouts.record import Row, names
 from tause_mcp.services.payouts.values import Beneficiary, Order
 from tause_mcp.tenancy import TenantId
 from tause_mcp.testing.wompi import Sandbox, running
@@ -75,7 +75,7 @@ class Desk:
             self.rows,
             lambda: ciphers().cipher(self.tenant),
             wompi,
-            lambda: Names(Seal(b"k" * 32), self.tenant, 1),
+            lambda: names(Seal(b"k" * 32), self.tenant, 1),
         )
 
     @property
@@ -113,7 +113,7 @@ class Desk:
 
         statement = Statement(
             tables.sa.select(table.c.kind, table.c.id, table.c.due_at).where(
-                table.c.tenant_id == tables.TENANT
+                table.c.tenant_id == TENANT
             )
         )
         return await self.rows.read(lambda tx: tx.all(statement))

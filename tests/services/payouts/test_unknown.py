@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from tause_mcp.database import TENANT
 from tause_mcp.errors import Conflict, Unavailable, Unconfigured
+from tause_mcp.intents import CLAIM, Book
 from tause_mcp.outbound.wompi import Payouts as Wompi
 from tause_mcp.outbound.wompi import ReferenceUsed
 from tause_mcp.services.payouts import tables
-from tause_mcp.services.payouts.sending import CLAIM, Sender
+from tause_mcp.services.payouts.sending import Sender
 
 from .conftest import KEY, LIST, POST, READ, Desk, order
 
@@ -96,7 +98,7 @@ async def test_killed_between_the_answer_and_its_commit(
 async def test_killed_between_the_claim_and_the_post(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, later: Callable[[float], None]
 ) -> None:
-    kill(monkeypatch, Sender, "_claim", after=True)
+    kill(monkeypatch, Book, "claim", after=True)
     with pytest.raises(Killed):
         await desk.create()
     (made,) = await desk.payouts.recent()
@@ -114,7 +116,7 @@ async def test_killed_between_the_claim_and_the_post(
 
 
 async def test_killed_before_anything_was_sent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    kill(monkeypatch, Sender, "_claim")
+    kill(monkeypatch, Book, "claim")
     with pytest.raises(Killed):
         await desk.create()
     (made,) = await desk.payouts.recent()
@@ -145,7 +147,7 @@ async def test_a_key_that_wompi_has_already_is_adopted(
     row = await desk.row(made.id)
     back = tables.Statement(
         tables.sa.update(tables.payouts)
-        .where(tables.payouts.c.tenant_id == tables.TENANT, tables.payouts.c.id == made.id)
+        .where(tables.payouts.c.tenant_id == TENANT, tables.payouts.c.id == made.id)
         .values(state=tables.READY, sent_at=None, claim=None, claimed_until=0)
     )
     await desk.rows.write(lambda tx: tx.run(back))  # as if a backup had been restored
@@ -259,7 +261,7 @@ async def test_what_does_not_fit_changes_no_state_and_is_told(
     desk.end("APPROVED")
     other = tables.Statement(
         tables.sa.update(tables.payouts)
-        .where(tables.payouts.c.tenant_id == tables.TENANT, tables.payouts.c.id == made.id)
+        .where(tables.payouts.c.tenant_id == TENANT, tables.payouts.c.id == made.id)
         .values(**{column: value})
     )
     await desk.rows.write(lambda tx: tx.run(other))

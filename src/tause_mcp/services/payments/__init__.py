@@ -26,7 +26,7 @@ from tause_mcp.due import Sweep, by_tool
 from tause_mcp.services.payments.account import KEYS, Banks, Shelf, account_of, lacks, wompi_of
 from tause_mcp.services.payments.ledger import Ledger
 from tause_mcp.services.payments.links import Links
-from tause_mcp.services.payments.record import Names
+from tause_mcp.services.payments.record import names
 from tause_mcp.services.payments.saved import PayLink, SavedSource, Schedule
 from tause_mcp.services.payments.schedules import Schedules
 from tause_mcp.services.payments.service import Payments
@@ -88,7 +88,7 @@ def ledger(binding: Binding) -> Ledger:
         database=binding.database,
         cipher=binding.cipher,
         wompi=lambda: wompi_of(binding),
-        names=lambda: Names(
+        names=lambda: names(
             binding.seal, tenant, binding.shared(TenantDirectory).cached_born(tenant)
         ),
         changed=lambda id_: binding.events.resource_updated(tenant, f"payments/{id_}"),

@@ -2,13 +2,11 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from time import monotonic
 from typing import Any
 
-import anyio
-
 from tause_mcp.capability import Binding, Key
-from tause_mcp.errors import NotFound, Unavailable, Unconfigured
+from tause_mcp.errors import NotFound, Unconfigured
+from tause_mcp.intents import Directory
 from tause_mcp.outbound import Outbound
 from tause_mcp.outbound.wompi import Account, Bank, Wompi
 from tause_mcp.services.secrets import Secrets
@@ -39,9 +37,6 @@ _DO = (
     + " with tenants_configure (the last three as secret://name), or the operator sets WOMPI_*"
 )
 
-DAY, WEEK = 86_400.0, 7 * 86_400.0
-_MOST = 1000
-
 
 def lacks(settings: Settings, values: Mapping[str, Any]) -> str | None:
     """What a tenant lacks for payments, and what to do; None: nothing."""
@@ -59,8 +54,7 @@ class Shelf:
 
     def __init__(self, client: Outbound) -> None:
         self.client = client
-        self._banks: dict[tuple[str, str], tuple[float, list[Bank]]] = {}
-        self._asking = anyio.Lock()
+        self._banks: Directory[list[Bank]] = Directory()
 
     async def banks(self, wompi: Wompi) -> list[Bank]:
         """The banks of PSE. When Wompi cannot be asked, those of at most a week ago.
@@ -69,25 +63,7 @@ class Shelf:
             Unavailable: it cannot be asked, and never was. Unconfigured.
         """
         at = (wompi.account.base_url, wompi.account.public_key)
-        if (fresh := self._kept(at, DAY)) is not None:
-            return fresh
-        async with self._asking:  # one asks, the others wait for it
-            if (fresh := self._kept(at, DAY)) is not None:
-                return fresh
-            try:
-                found = await wompi.banks()
-            except Unavailable:
-                if (stale := self._kept(at, WEEK)) is not None:
-                    return stale
-                raise
-            if len(self._banks) >= _MOST:
-                self._banks.clear()
-            self._banks[at] = (monotonic(), found)
-            return found
-
-    def _kept(self, at: tuple[str, str], most: float) -> list[Bank] | None:
-        kept = self._banks.get(at)
-        return kept[1] if kept is not None and monotonic() - kept[0] < most else None
+        return await self._banks.of(at, wompi.banks)
 
 
 @asynccontextmanager

@@ -8,16 +8,15 @@ from tause_mcp import due, times
 from tause_mcp.capability import Cipher
 from tause_mcp.database import Transaction
 from tause_mcp.errors import Conflict
+from tause_mcp.intents import LEAD, SOON, new_id
 from tause_mcp.outbound.wompi import Wompi
 from tause_mcp.services.payments import tables
-from tause_mcp.services.payments.ledger import KIND, SOON, Ledger
-from tause_mcp.services.payments.record import Row, Sealed, new_id, status_of
+from tause_mcp.services.payments.ledger import KIND, Ledger
+from tause_mcp.services.payments.record import Row, Sealed, status_of
 from tause_mcp.services.payments.sending import next_look, payer
 
 PAYABLE = 24 * 3600 * times.SECOND
 """Microseconds that a payer has, and that an unattended payment is tried to be sent."""
-_LEAD = 30 * times.SECOND
-"""Until somebody else sends what its maker did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,6 @@ class Maker:
             kept = replace(kept, checkout_url=self._checkout(attempt, id_, reference, expires))
         attended = attempt.kind in ("payment", "checkout")
         return {
-            **dict.fromkeys(_EMPTY),
-            **dict.fromkeys(_ZERO, 0),
             "id": id_,
             "environment": self.environment,
             "order_id": attempt.order_id,
@@ -73,6 +70,8 @@ class Maker:
             "method": attempt.method,
             "state": tables.AWAITING if attended else tables.READY,
             "sealed": kept.closed(self.cipher, id_),
+            "voided": 0,
+            "voiding": 0,
             "source_id": attempt.source_id,
             "schedule_id": attempt.schedule_id,
             "created_at": now,
@@ -91,13 +90,6 @@ class Maker:
         )
 
 
-_EMPTY = (
-    *("provider_id", "status_message", "redirect_url", "claim", "sent_at", "void_state"),
-    *("problem", "finalized_at"),
-)
-_ZERO = ("claimed_until", "checks", "checked_at", "voided", "voiding")
-
-
 async def place(
     tx: Transaction, maker: Maker, attempt: Attempt, *, retry: bool = False
 ) -> tuple[Row, bool]:
@@ -106,23 +98,17 @@ async def place(
     Raises:
         Conflict: the order has a payment with other arguments, or may not be tried again.
     """
-    of = {"of_order": attempt.order_id, "of_environment": maker.environment}
-    last = await tx.first(tables.OF_ORDER, **of)
-    number = 1
-    if last is not None:
-        next_number = following(Row(*last), attempt, retry=retry)
-        if next_number is None:
-            return Row(*last), False
-        number = next_number
-    values = maker.row(attempt, number)
-    await tx.run(tables.INSERT, **values)
-    found = await tx.first(tables.OF_ORDER, **of)
-    assert found is not None, "the attempt is there, whoever made it"
-    row = Row(*found)
-    if row.id != values["id"]:  # a racer's: it is ours too, if it says the same
-        following(row, attempt, retry=False)
+    of = {"of_name": attempt.order_id, "of_environment": maker.environment}
+    row, made = await maker.ledger.book.place(
+        tx,
+        of,
+        lambda last, again: following(last, attempt, retry=again),
+        lambda number: maker.row(attempt, number),
+        retry=retry,
+    )
+    if not made:
         return row, False
-    soon = row.created_at + (SOON if row.kind == "checkout" else _LEAD)
+    soon = row.created_at + (SOON if row.kind == "checkout" else LEAD)
     await due.put(tx, KIND, row.id, next_look(row, row.state, soon))
     return row, True
 

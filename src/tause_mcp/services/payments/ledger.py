@@ -6,21 +6,21 @@ a transaction counts only when reference, amount, currency and merchant are thos
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 
-from tause_mcp import due, log, times
+from tause_mcp import times
 from tause_mcp.capability import Cipher
 from tause_mcp.database import TenantDatabase, Transaction
-from tause_mcp.errors import NotFound, Unconfigured
+from tause_mcp.errors import Unconfigured
+from tause_mcp.intents import Book, Names
 from tause_mcp.outbound.wompi import Transaction as Found
 from tause_mcp.outbound.wompi import Wompi
 from tause_mcp.services.payments import tables
-from tause_mcp.services.payments.record import Names, Row, Sealed, read
+from tause_mcp.services.payments.record import Row, Sealed, read
 from tause_mcp.services.payments.values import Payment
 
 KIND = "payment"
 """How the rows of `due` name an intent."""
-SOON = 2 * times.SECOND
-"""Until the first look at what was sent a moment ago."""
 TARGETS = {
     "PENDING": tables.PENDING,
     "APPROVED": tables.APPROVED,
@@ -29,11 +29,6 @@ TARGETS = {
     "VOIDED": tables.VOIDED,
 }
 _RANK = {"APPROVED": 0, "VOIDED": 0, "PENDING": 1}
-
-
-def absent() -> NotFound:
-    """Foreign and absent alike."""
-    return NotFound("no such payment", field="id")
 
 
 @dataclass(frozen=True)
@@ -53,16 +48,18 @@ class Ledger:
         """Where a payer accepts the terms."""
         return f"{self.public_url}/pay/{self.database.tenant}.{id_}"
 
+    @cached_property
+    def book(self) -> Book[Row]:
+        """Its rows, and how they move."""
+        return Book(self.database, tables.INTENTS, KIND, Row, self.changed)
+
     async def row(self, id_: str) -> Row:
         """One intent.
 
         Raises:
             NotFound: absent, or another tenant's.
         """
-        found = await self.database.first(tables.GET, of=id_)
-        if found is None:
-            raise absent()
-        return Row(*found)
+        return await self.book.row(id_)
 
     async def shown(self, row: Row) -> Payment:
         """As its tenant sees it."""
@@ -97,6 +94,11 @@ class Ledger:
             found += [known] if known is not None else []
         return min(found, key=lambda one: _order(row, one), default=None)
 
+    async def look(self, wompi: Wompi, row: Row) -> Row | None:
+        """Find it and take it over; None: the provider knows nothing of it."""
+        found = await self.find(wompi, row)
+        return None if found is None else await self.believe(row, found)
+
     async def believe(self, row: Row, found: Found) -> Row:
         """Take over what the provider says of this intent, when it is this intent's.
 
@@ -106,48 +108,30 @@ class Ledger:
         if target is None and not wrong:
             wrong = f"Wompi tells a status that is not known here ({found.status[:40]})"
         if wrong or target is None:
-            return await self.trouble(row, wrong)
-        moved = await self.database.write(lambda tx: _adopt(tx, row, found, target))
+            return await self.book.trouble(row, wrong)
+        moved = await self.database.write(lambda tx: self._adopt(tx, row, found, target))
         if moved:
             self.changed(row.id)
         fresh = await self.row(row.id)
         if not moved and (wrong := contradiction(fresh, found, target)):
-            return await self.trouble(fresh, wrong)
+            return await self.book.trouble(fresh, wrong)
         return fresh
 
-    async def trouble(self, row: Row, said: str) -> Row:
-        """Record what does not fit, once, and tell the security log."""
-        told = await self.database.write(
-            lambda tx: tx.run(tables.PROBLEM, of=row.id, said=said, now=times.now())
+    async def _adopt(self, tx: Transaction, row: Row, found: Found, target: str) -> bool:
+        redirect = safe_url(found.redirect_url, row.environment)
+        moved = await self.book.adopt(
+            tx,
+            row.id,
+            target,
+            tables.ADOPT[target],
+            of_provider=found.id,
+            message=found.status_message or None,
+            redirect=redirect,
         )
-        if told:
-            log.security.warning(
-                "payment_does_not_fit", tenant=self.database.tenant, payment=row.id, why=said
-            )
-            self.changed(row.id)
-        return await self.row(row.id)
-
-
-async def _adopt(tx: Transaction, row: Row, found: Found, target: str) -> bool:
-    now = times.now()
-    redirect = safe_url(found.redirect_url, row.environment)
-    moved = await tx.run(
-        tables.ADOPT[target],
-        of=row.id,
-        of_provider=found.id,
-        message=found.status_message or None,
-        redirect=redirect,
-        **({} if target == tables.PENDING else {"final": now}),
-        now=now,
-    )
-    if moved and target == tables.PENDING:
-        await due.put(tx, KIND, row.id, now + SOON)
-    elif target != tables.PENDING:
-        if moved:
-            await due.end(tx, KIND, row.id)
-    elif redirect:
-        moved = await tx.run(tables.REDIRECT, of=row.id, redirect=redirect, now=now)
-    return bool(moved)
+        if target == tables.PENDING and redirect and not moved:
+            told = {"of": row.id, "redirect": redirect, "now": times.now()}
+            moved = bool(await tx.run(tables.REDIRECT, **told))
+        return moved
 
 
 def safe_url(url: str, environment: str) -> str | None:

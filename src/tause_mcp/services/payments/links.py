@@ -6,16 +6,14 @@ from datetime import UTC, datetime
 from tause_mcp import due, times
 from tause_mcp.database import Transaction
 from tause_mcp.errors import Conflict, Invalid, NotFound, TauseError, Unconfigured
+from tause_mcp.intents import CLAIM, SOON, new_id, page_after
 from tause_mcp.outbound.wompi import Link, NewLink, NotSent, Refused, Uncertain, Wompi
 from tause_mcp.services.payments import source_tables as tables
-from tause_mcp.services.payments.ledger import SOON, Ledger, safe_url
-from tause_mcp.services.payments.record import new_id
+from tause_mcp.services.payments.ledger import Ledger, safe_url
 from tause_mcp.services.payments.saved import LinkRow, PayLink, link_of, seal_texts
-from tause_mcp.services.payments.sending import CLAIM
 from tause_mcp.services.payments.values import CURRENCY, check_amount
 
 KIND = "link"
-_END = (2**63 - 1, "")
 _LOST = (
     "whether Wompi made this link is not known: look for it in Wompi's dashboard (sku {sku}) and "
     "close it there, or make another"
@@ -143,8 +141,7 @@ class Links:
 
     async def recent(self, after: tuple[int, str] | None = None, most: int = 50) -> list[PayLink]:
         """At most `most` links, newest first, behind a `(created_at, id)`."""
-        before, before_id = after or _END
-        told = {"before": before, "before_id": before_id, "most": most}
+        told = page_after(after, most)
         rows = await self._ledger.database.read(lambda tx: tx.all(tables.LINKS, **told))
         cipher = await self._ledger.cipher()
         return [link_of(LinkRow(*row), cipher) for row in rows]

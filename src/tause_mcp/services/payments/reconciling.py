@@ -1,14 +1,11 @@
 """Bringing an intent to the provider's truth: look it up, adopt, give back, or let it expire."""
 
-from tause_mcp import due, times
-from tause_mcp.database import Transaction
+from tause_mcp import times
 from tause_mcp.services.payments import tables
-from tause_mcp.services.payments.ledger import KIND, Ledger
+from tause_mcp.services.payments.ledger import Ledger
 from tause_mcp.services.payments.record import Row
 from tause_mcp.services.payments.sending import Sender, next_look
 
-APART = 60 * times.SECOND
-"""Microseconds between the two looks that have to find nothing."""
 GRACE = 15 * 60 * times.SECOND
 """After its end a checkout is looked up once more: what began in time may arrive late."""
 
@@ -49,58 +46,31 @@ class Reconciler:
     async def _missing(self, row: Row, asked: int) -> Row:
         """The provider, asked at that moment, had no transaction of this reference."""
         if row.state == tables.SENDING:
-            return await self._missed(row, asked)
+            at = next_look(row, row.unsent, asked)
+            return await self._ledger.book.missed(row, asked, at)
         if row.state in tables.UNSENT:
             over = asked - (GRACE if row.kind == "checkout" else 0)
             if row.expires_at <= over:
                 return await self._expire(row, over)
             return await self._sender.send(row) if row.state == tables.READY else row
         if row.provider_id is not None:
-            return await self._ledger.trouble(row, "Wompi does not know its transaction any more")
+            return await self._ledger.book.trouble(
+                row, "Wompi does not know its transaction any more"
+            )
         return row
 
-    async def _missed(self, row: Row, asked: int) -> Row:
-        """Count it, when nobody may be posting it; the second time, a minute later, give it back."""
-
-        async def work(tx: Transaction) -> bool:
-            told = {"of": row.id, "now": asked}
-            await tx.run(tables.MISSED, **told)
-            back = await tx.run(tables.RETURN, **told, former=row.unsent, since=asked - APART)
-            if back:
-                await due.put(tx, KIND, row.id, next_look(row, row.unsent, asked))
-            return bool(back)
-
-        if await self._ledger.database.write(work):
-            self._ledger.changed(row.id)
-        return await self._ledger.row(row.id)
-
     async def _expire(self, row: Row, over: int) -> Row:
-        async def work(tx: Transaction) -> bool:
-            gone = await tx.run(tables.EXPIRE, of=row.id, over=over, now=times.now())
-            if gone:
-                await due.end(tx, KIND, row.id)
-            return bool(gone)
-
-        if await self._ledger.database.write(work):
-            self._ledger.changed(row.id)
+        await self._ledger.book.end(row.id, tables.INTENTS.expire, over=over)
         return await self._ledger.row(row.id)
 
     async def _not_voided(self, row: Row, asked: int) -> Row:
         """A void whose outcome is not known, and the provider shows the payment as approved."""
-
-        async def work(tx: Transaction) -> bool:
-            told = {"of": row.id, "now": asked}
-            await tx.run(tables.VOID_MISSED, **told)
-            back = await tx.run(tables.VOID_RETURN, **told, since=asked - APART)
-            if back:
-                await due.end(tx, KIND, row.id)
-            return bool(back)
-
-        if await self._ledger.database.write(work):
+        moves = (tables.VOID_MISSED, tables.VOID_RETURN)
+        if await self._ledger.book.count(row.id, asked, *moves, None):
             self._ledger.changed(row.id)
         fresh = await self._ledger.row(row.id)
         if fresh.void_state is not None and fresh.voiding < fresh.amount and fresh.checks >= 2:
-            return await self._ledger.trouble(
+            return await self._ledger.book.trouble(
                 fresh,
                 f"whether the void of {fresh.voiding} cents was made is not known: "
                 "look at Wompi's dashboard",

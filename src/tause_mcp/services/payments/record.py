@@ -1,8 +1,5 @@
 """One intent as it is stored: its row, what is sealed in it, and how its tenant sees it."""
 
-import hmac
-import secrets
-from base64 import b32encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,6 +8,7 @@ import orjson
 
 from tause_mcp.capability import Cipher
 from tause_mcp.errors import Unavailable
+from tause_mcp.intents import Names
 from tause_mcp.sealing import Seal
 from tause_mcp.services.payments import tables
 from tause_mcp.services.payments.values import Customer, Method, Payment, Status
@@ -96,11 +94,6 @@ def place_of(payment_id: str) -> str:
     return f"payments/{payment_id}"
 
 
-def new_id(prefix: str) -> str:
-    """`pay_`, `src_`, `sch_` or `lnk_` and 128 random bits."""
-    return f"{prefix}_{secrets.token_hex(16)}"
-
-
 def shown(row: Row, kept: Sealed | None, pay_url: str) -> Payment:
     """The row as its tenant sees it; `kept` None: what is sealed does not open."""
     waits = row.state == tables.AWAITING
@@ -152,28 +145,6 @@ def read(row: tuple[Any, ...] | Row, cipher: Cipher, pay_url: str) -> Payment:
     return shown(record, kept, pay_url)
 
 
-# --- names that the server alone chooses ------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """References and digests of one tenant, as it was born: a new one of its id has others."""
-
-    seal: Seal
-    tenant: TenantId
-    born: int
-
-    def reference(self, environment: str, order_id: str, attempt: int) -> str:
-        """What the provider knows an attempt by: the same whenever and wherever it is asked."""
-        parts = (self.tenant, str(self.born), environment, order_id, str(attempt))
-        mac = self._mac("payments-reference", *parts)
-        return f"tp{b32encode(mac[:20]).decode().lower()}"
-
-    def digest(self, what: str, arguments: Mapping[str, Any]) -> str:
-        """Of the arguments of a call; nobody finds them by trying."""
-        told = orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS).decode()
-        return self._mac("payments-digest", self.tenant, str(self.born), what, told).hex()
-
-    def _mac(self, purpose: str, *parts: str) -> bytes:
-        told = b"".join(len(b := part.encode()).to_bytes(4) + b for part in parts)
-        return hmac.digest(self.seal.derive(purpose), told, "sha256")
+def names(seal: Seal, tenant: TenantId, born: int) -> Names:
+    """What a tenant's payments are known by at the provider."""
+    return Names(seal, tenant, born, room="payments", prefix="tp")

@@ -7,11 +7,12 @@ from typing import Any
 from tause_mcp import due, times
 from tause_mcp.database import Transaction
 from tause_mcp.errors import NotFound, Unconfigured
+from tause_mcp.intents import CLAIM, SOON
 from tause_mcp.outbound.wompi import NotSent, Refused, Source, StaleTerms, Uncertain, Wompi
 from tause_mcp.services.payments import source_tables as tables
-from tause_mcp.services.payments.ledger import SOON, Ledger
+from tause_mcp.services.payments.ledger import Ledger
 from tause_mcp.services.payments.saved import Kept, SourceRow, open_kept, seal_kept
-from tause_mcp.services.payments.sending import CLAIM, same_terms
+from tause_mcp.services.payments.sending import same_terms
 
 KIND = "source"
 _READ = {"AVAILABLE": tables.AVAILABLE, "PENDING": tables.PENDING}

@@ -8,13 +8,13 @@ from typing import Any
 from tause_mcp import due, times
 from tause_mcp.database import Transaction
 from tause_mcp.errors import Conflict, Invalid, NotFound
+from tause_mcp.intents import new_id, page_after
 from tause_mcp.services.payments import source_tables as tables
 from tause_mcp.services.payments import tables as payment_tables
 from tause_mcp.services.payments.attempts import Attempt, Maker, place
 from tause_mcp.services.payments.ledger import KIND as PAYMENT
 from tause_mcp.services.payments.ledger import Ledger
 from tause_mcp.services.payments.occurrences import following
-from tause_mcp.services.payments.record import new_id
 from tause_mcp.services.payments.saved import (
     Every,
     Schedule,
@@ -34,7 +34,6 @@ _PAST = 300 * times.SECOND
 _HORIZON = 10 * 366 * 86_400 * times.SECOND
 _AT_ONCE = 50
 """Times that one run makes up for."""
-_END = (2**63 - 1, "")
 _TOO_LATE = "skipped: its time was missed by more than seven days"
 
 
@@ -183,8 +182,7 @@ class Schedules:
 
     async def recent(self, after: tuple[int, str] | None = None, most: int = 50) -> list[Schedule]:
         """At most `most` schedules, newest first, behind a `(created_at, id)`."""
-        before, before_id = after or _END
-        told = {"before": before, "before_id": before_id, "most": most}
+        told = page_after(after, most)
         rows = await self._ledger.database.read(lambda tx: tx.all(tables.SCHEDULES, **told))
         cipher = await self._ledger.cipher()
         return [schedule_of(ScheduleRow(*row), cipher) for row in rows]

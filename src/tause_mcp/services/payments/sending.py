@@ -1,18 +1,14 @@
-"""The one way an intent reaches the provider: claim it, post it once, keep what is answered.
-
-A process may die between any two lines here. What it leaves is `sending` with a due row, and whoever
-looks next asks the provider by reference before anything is posted again.
-"""
+"""The one way an intent reaches the provider, by the rule of `tause_mcp.intents`."""
 
 import asyncio
-import secrets
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Any
 
-from tause_mcp import due, times
-from tause_mcp.database import Transaction
+from tause_mcp import times
 from tause_mcp.errors import Conflict, TauseError, Unavailable, Unconfigured
+from tause_mcp.intents import POST_WITHIN, SOON
 from tause_mcp.outbound.wompi import (
     Charge,
     Merchant,
@@ -27,16 +23,13 @@ from tause_mcp.outbound.wompi import Customer as Payer
 from tause_mcp.outbound.wompi import Method as Means
 from tause_mcp.outbound.wompi import Transaction as Found
 from tause_mcp.services.payments import tables
-from tause_mcp.services.payments.ledger import KIND, SOON, Ledger
+from tause_mcp.services.payments.ledger import Ledger
 from tause_mcp.services.payments.record import Row, Sealed
 from tause_mcp.services.payments.values import REDIRECTS, Customer, Terms, members, plain
 
-CLAIM = 120 * times.SECOND
-"""Microseconds that a claim holds: several times longer than a post may take."""
-_POST_WITHIN = 60.0
-"""Seconds after its claim in which its holder may still post."""
 _FOLLOW = (0.3, 0.7, 1.5)
 """Seconds between the looks for the address that the payer goes on to."""
+_NOT_SHOWN = "Wompi says that the reference was used, and shows no transaction with it"
 
 
 class Sender:
@@ -62,49 +55,30 @@ class Sender:
         if accepted is not None:
             same_terms(merchant, accepted)
             kept = replace(kept, acceptance=accepted)
-        claim, started = secrets.token_hex(8), monotonic()
-        if not await self._claim(row, kept, claim):
+        sealed, started = kept.closed(await self._ledger.cipher(), row.id), monotonic()
+        claim = await self._ledger.book.claim(row, of_sealed=sealed)
+        if claim is None:
             return await self._ledger.row(row.id)
-        self._ledger.changed(row.id)
-        if monotonic() - started > _POST_WITHIN:
+        if monotonic() - started > POST_WITHIN:
             await self._back(row, claim)
             raise Unavailable("the payment was held up: nothing was sent; try again")
         return await self._post(wompi, row, kept, merchant, claim)
 
-    async def _claim(self, row: Row, kept: Sealed, claim: str) -> bool:
-        sealed = kept.closed(await self._ledger.cipher(), row.id)
-
-        async def work(tx: Transaction) -> bool:
-            now = times.now()
-            taken = await tx.run(
-                tables.CLAIM,
-                of=row.id,
-                former=row.unsent,
-                of_claim=claim,
-                of_sealed=sealed,
-                until=now + CLAIM,
-                now=now,
-            )
-            if taken:  # whoever finds it after this process died
-                await due.put(tx, KIND, row.id, now + CLAIM)
-            return bool(taken)
-
-        return await self._ledger.database.write(work)
-
     async def _post(
         self, wompi: Wompi, row: Row, kept: Sealed, merchant: Merchant, claim: str
     ) -> Row:
+        book, look = self._ledger.book, partial(self._ledger.look, wompi)
         try:
             found = await self._created(wompi, row, kept, merchant)
         except ReferenceUsed:
-            return await self._used(wompi, row, claim)
+            return await book.used(row, claim, look, _NOT_SHOWN)
         except Uncertain:
-            return await self._doubt(row, claim)
+            return await book.doubt(row, claim)
         except StaleTerms:
             await self._back(row, claim)
             raise
         except Refused as refused:
-            return await self._refused(wompi, row, claim, str(refused))
+            return await book.refused(row, claim, look, str(refused))
         except (NotSent, Unconfigured):
             await self._back(row, claim)
             raise
@@ -118,61 +92,8 @@ class Sender:
             return await wompi.create(charge_of(row, kept, await wompi.merchant(), url))
 
     async def _back(self, row: Row, claim: str) -> None:
-        """Nothing was sent: it waits again, and may be sent by anybody."""
-
-        async def work(tx: Transaction) -> None:
-            now = times.now()
-            given = await tx.run(
-                tables.RELEASE, of=row.id, of_claim=claim, former=row.unsent, now=now
-            )
-            if given:
-                await due.put(tx, KIND, row.id, next_look(row, row.unsent, now + SOON))
-
-        await self._ledger.database.write(work)
-        self._ledger.changed(row.id)
-
-    async def _doubt(self, row: Row, claim: str) -> Row:
-        """It may have been sent: nothing more is posted, and it is looked up soon."""
-
-        async def work(tx: Transaction) -> None:
-            now = times.now()
-            if await tx.run(tables.DOUBT, of=row.id, of_claim=claim, now=now):
-                await due.put(tx, KIND, row.id, now + SOON)
-
-        await self._ledger.database.write(work)
-        return await self._ledger.row(row.id)
-
-    async def _used(self, wompi: Wompi, row: Row, claim: str) -> Row:
-        """The reference exists already: what there is under it is this payment."""
-        fresh = await self._doubt(row, claim)
-        try:
-            found = await self._ledger.find(wompi, fresh)
-        except TauseError:
-            return fresh
-        if found is not None:
-            return await self._ledger.believe(fresh, found)
-        return await self._ledger.trouble(
-            fresh, "Wompi says that the reference was used, and shows no transaction with it"
-        )
-
-    async def _refused(self, wompi: Wompi, row: Row, claim: str, message: str) -> Row:
-        """Nothing was made of it. What was sent before may have been: that is looked up first."""
-        if row.sent_at is not None:
-            try:
-                found = await self._ledger.find(wompi, row)
-            except TauseError:
-                return await self._doubt(row, claim)
-            if found is not None:
-                return await self._ledger.believe(row, found)
-
-        async def work(tx: Transaction) -> None:
-            told = {"message": message[:500], "now": times.now()}
-            if await tx.run(tables.REFUSE, of=row.id, of_claim=claim, **told):
-                await due.end(tx, KIND, row.id)
-
-        await self._ledger.database.write(work)
-        self._ledger.changed(row.id)
-        return await self._ledger.row(row.id)
+        at = next_look(row, row.unsent, times.now() + SOON)
+        await self._ledger.book.release(row, claim, at)
 
     async def follow(self, wompi: Wompi, row: Row) -> Row:
         """Wait a moment for the address that the payer goes on to, where there will be one."""

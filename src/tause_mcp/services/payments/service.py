@@ -31,8 +31,6 @@ from tause_mcp.services.payments.values import (
 )
 from tause_mcp.services.payments.voiding import Voids
 
-_END = (2**63 - 1, "")
-
 BankNames = Callable[[Wompi], Awaitable[Mapping[str, str]]]
 
 
@@ -96,14 +94,10 @@ class Payments:
 
     async def stands(self, wompi: Wompi, attempt: Attempt, *, retry: bool) -> Payment | None:
         """The payment that stands for an attempt, if any; `Conflict` when it cannot be made."""
-        last = await self._ledger.database.first(
-            tables.OF_ORDER,
-            of_order=attempt.order_id,
-            of_environment=wompi.account.environment,
-        )
-        if last is None or following(Row(*last), attempt, retry=retry) is not None:
+        last = await self._ledger.book.last(attempt.order_id, wompi.account.environment)
+        if last is None or following(last, attempt, retry=retry) is not None:
             return None
-        return await self._ledger.shown(Row(*last))
+        return await self._ledger.shown(last)
 
     async def environment(self) -> str:
         """`test` or `prod`, by the keys in force."""
@@ -239,12 +233,10 @@ class Payments:
     async def by_order(self, order_id: str) -> Payment:
         """The last attempt at an order, in the environment of the keys in force; or `NotFound`."""
         environment = (await self._ledger.wompi()).account.environment
-        row = await self._ledger.database.first(
-            tables.OF_ORDER, of_order=order_id, of_environment=environment
-        )
+        row = await self._ledger.book.last(order_id, environment)
         if row is None:
             raise NotFound("no payment of this order", field="order_id")
-        return await self._ledger.shown(Row(*row))
+        return await self._ledger.shown(row)
 
     async def recent(
         self,
@@ -254,19 +246,9 @@ class Payments:
         most: int = 50,
     ) -> list[Payment]:
         """At most `most` payments, newest first, behind a `(created_at, id)`."""
-        before, before_id = after or _END
-        rows = await self._ledger.database.read(
-            lambda tx: tx.all(
-                tables.LIST,
-                wanted=status or "",
-                of_order=order_id or "",
-                before=before,
-                before_id=before_id,
-                most=most,
-            )
-        )
+        rows = await self._ledger.book.recent(status, order_id, after, most)
         cipher = await self._ledger.cipher()
-        return [read(row, cipher, self._ledger.pay_url(row[0])) for row in rows]
+        return [read(row, cipher, self._ledger.pay_url(row.id)) for row in rows]
 
     # the provider's word ----------------------------------------------------------------------
 
@@ -304,8 +286,8 @@ class Payments:
         reference, provider = str(told.get("reference") or ""), str(told.get("id") or "")
 
         async def work(tx: Transaction) -> list[str]:
-            rows = await tx.all(tables.OF_REFERENCE, of_reference=reference)
-            rows += await tx.all(tables.OF_PROVIDER, of_provider=provider)
+            rows = await tx.all(tables.INTENTS.of_reference, of_reference=reference)
+            rows += await tx.all(tables.INTENTS.of_provider, of_provider=provider)
             found = list(dict.fromkeys(row[0] for row in rows))
             for id_ in found:
                 await due.put(tx, KIND, id_, times.now())

@@ -3,9 +3,19 @@
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tause_mcp.database import TENANT, Statement, metadata
+from tause_mcp.intents.statements import (
+    FREE,
+    HOLDER,
+    ID,
+    NOW,
+    STATES,
+    insert_once,
+    newest,
+    number,
+    text,
+)
 
 sources = sa.Table(
     "payment_sources",
@@ -81,84 +91,50 @@ links = sa.Table(
     sa.Index("payment_links_by_provider", "tenant_id", "provider_id"),
 )
 
-AWAITING, READY, SENDING, PENDING = "awaiting_payer", "ready", "sending", "pending"
-AVAILABLE, ERROR, UNKNOWN = "available", "error", "unknown"
-EXPIRED, REMOVING, REMOVED = "expired", "removing", "removed"
+READY, SENDING, PENDING, ERROR, EXPIRED = STATES
+AWAITING, AVAILABLE, UNKNOWN = "awaiting_payer", "available", "unknown"
+REMOVING, REMOVED = "removing", "removed"
 ACTIVE, ENDED, CANCELLED = "active", "ended", "cancelled"
 CREATING, CANCELLING = "creating", "cancelling"
 
 _s, _h, _l = sources.c, schedules.c, links.c
-_ID: sa.BindParameter[str] = sa.bindparam("of", type_=sa.Text)
-_NOW: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
-_END: sa.BindParameter[int] = sa.bindparam("before", type_=sa.BigInteger)
-_END_ID: sa.BindParameter[str] = sa.bindparam("before_id", type_=sa.Text)
-_MOST: sa.BindParameter[int] = sa.bindparam("most", type_=sa.Integer)
-
-
-def _text(name: str) -> sa.BindParameter[Any]:
-    return sa.bindparam(name, type_=sa.Text)
-
-
-def _number(name: str) -> sa.BindParameter[Any]:
-    return sa.bindparam(name, type_=sa.BigInteger)
-
-
-def _insert(table: sa.Table) -> Statement:
-    def build(dialect: str) -> Any:
-        insert: Any = (sqlite if dialect == "sqlite" else postgresql).insert(table)
-        return insert.on_conflict_do_nothing()
-
-    return Statement(build)
 
 
 def _shown(table: sa.Table, *hidden: str) -> tuple[sa.Column[Any], ...]:
     return tuple(c for c in table.columns if c.name not in ("tenant_id", *hidden))
 
 
-def _recent(table: sa.Table, *hidden: str) -> Statement:
-    c = table.c
-    return Statement(
-        sa.select(*_shown(table, *hidden))
-        .where(
-            c.tenant_id == TENANT,
-            sa.or_(c.created_at < _END, sa.and_(c.created_at == _END, c.id < _END_ID)),
-        )
-        .order_by(c.created_at.desc(), c.id.desc())
-        .limit(_MOST)
-    )
-
-
 # --- sources ----------------------------------------------------------------------------------
 
-_source = (_s.tenant_id == TENANT, _s.id == _ID)
-_held = (*_source, _s.state == SENDING, _s.claim == _text("of_claim"))
-_free = {"claim": sa.null(), "claimed_until": 0, "updated_at": _NOW}
-INSERT_SOURCE = _insert(sources)
+_source = (_s.tenant_id == TENANT, _s.id == ID)
+_held = (*_source, _s.state == SENDING, _s.claim == HOLDER)
+_free = {**FREE, "updated_at": NOW}
+INSERT_SOURCE = insert_once(sources)
 SOURCE = Statement(sa.select(*_shown(sources, "claim")).where(*_source))
 SOURCE_OF = Statement(
     sa.select(*_shown(sources, "claim")).where(
-        _s.tenant_id == TENANT, _s.digest == _text("of_digest")
+        _s.tenant_id == TENANT, _s.digest == text("of_digest")
     )
 )
-SOURCES = _recent(sources, "claim")
+SOURCES = newest(sources, _shown(sources, "claim"))
 CLAIM_SOURCE = Statement(
     sa.update(sources)
-    .where(*_source, _s.state == _text("former"), _s.expires_at > _NOW)
+    .where(*_source, _s.state == text("former"), _s.expires_at > NOW)
     .values(
         state=SENDING,
-        claim=_text("of_claim"),
-        claimed_until=_number("until"),
+        claim=HOLDER,
+        claimed_until=number("until"),
         sealed=sa.bindparam("of_sealed", type_=sa.LargeBinary),
-        updated_at=_NOW,
+        updated_at=NOW,
     )
 )
 SETTLE_SOURCE = Statement(
     sa.update(sources)
     .where(*_held)
     .values(
-        state=_text("target"),
-        provider_id=_number("of_provider"),
-        status_message=_text("message"),
+        state=text("target"),
+        provider_id=number("of_provider"),
+        status_message=text("message"),
         sealed=sa.bindparam("of_sealed", type_=sa.LargeBinary),
         **_free,
     )
@@ -166,19 +142,19 @@ SETTLE_SOURCE = Statement(
 """What came of the one post; back, when nothing was sent."""
 LOSE_SOURCE = Statement(
     sa.update(sources)
-    .where(*_source, _s.state == SENDING, _s.claimed_until <= _NOW)
-    .values(state=UNKNOWN, status_message=_text("message"), **_free)
+    .where(*_source, _s.state == SENDING, _s.claimed_until <= NOW)
+    .values(state=UNKNOWN, status_message=text("message"), **_free)
 )
 """Whoever posted it died: Wompi has no way to look it up, and no money moved."""
 EXPIRE_SOURCE = Statement(
     sa.update(sources)
-    .where(*_source, _s.state.in_((AWAITING, READY)), _s.expires_at <= _NOW)
+    .where(*_source, _s.state.in_((AWAITING, READY)), _s.expires_at <= NOW)
     .values(state=EXPIRED, **_free)
 )
 READ_SOURCE = Statement(
     sa.update(sources)
     .where(*_source, _s.state == PENDING)
-    .values(state=_text("target"), status_message=_text("message"), updated_at=_NOW)
+    .values(state=text("target"), status_message=text("message"), updated_at=NOW)
 )
 """A payer agreed, or did not."""
 REMOVE_SOURCE = Statement(
@@ -193,62 +169,62 @@ REMOVE_SOURCE = Statement(
     )
 )
 REMOVED_SOURCE = Statement(
-    sa.update(sources).where(*_source, _s.state == REMOVING).values(state=REMOVED, updated_at=_NOW)
+    sa.update(sources).where(*_source, _s.state == REMOVING).values(state=REMOVED, updated_at=NOW)
 )
 
 # --- schedules --------------------------------------------------------------------------------
 
-_schedule = (_h.tenant_id == TENANT, _h.id == _ID)
-_over = {"state": CANCELLED, "live": sa.null(), "next_at": sa.null(), "updated_at": _NOW}
-INSERT_SCHEDULE = _insert(schedules)
+_schedule = (_h.tenant_id == TENANT, _h.id == ID)
+_over = {"state": CANCELLED, "live": sa.null(), "next_at": sa.null(), "updated_at": NOW}
+INSERT_SCHEDULE = insert_once(schedules)
 SCHEDULE = Statement(sa.select(*_shown(schedules, "live")).where(*_schedule))
 SCHEDULE_OF = Statement(
     sa.select(*_shown(schedules, "live")).where(
-        _h.tenant_id == TENANT, _h.digest == _text("of_digest"), _h.live == 1
+        _h.tenant_id == TENANT, _h.digest == text("of_digest"), _h.live == 1
     )
 )
-SCHEDULES = _recent(schedules, "live")
+SCHEDULES = newest(schedules, _shown(schedules, "live"))
 ADVANCE = Statement(
     sa.update(schedules)
-    .where(*_schedule, _h.state == ACTIVE, _h.done == _number("before"))
+    .where(*_schedule, _h.state == ACTIVE, _h.done == number("before"))
     .values(
         done=_h.done + 1,
-        skipped=_h.skipped + _number("too_late"),
-        next_at=_number("following"),
-        state=_text("target"),
-        live=sa.case((_text("target") == ACTIVE, 1), else_=sa.null()),
-        updated_at=_NOW,
+        skipped=_h.skipped + number("too_late"),
+        next_at=number("following"),
+        state=text("target"),
+        live=sa.case((text("target") == ACTIVE, 1), else_=sa.null()),
+        updated_at=NOW,
     )
 )
 """One time has passed: for exactly one of any number of callers."""
 CANCEL = Statement(sa.update(schedules).where(*_schedule, _h.state == ACTIVE).values(**_over))
 OF_SOURCE = Statement(
     sa.select(_h.id).where(
-        _h.tenant_id == TENANT, _h.source_id == _text("of_source"), _h.state == ACTIVE
+        _h.tenant_id == TENANT, _h.source_id == text("of_source"), _h.state == ACTIVE
     )
 )
 
 # --- links ------------------------------------------------------------------------------------
 
-_link = (_l.tenant_id == TENANT, _l.id == _ID)
+_link = (_l.tenant_id == TENANT, _l.id == ID)
 INSERT_LINK = Statement(sa.insert(links))
 LINK = Statement(sa.select(*_shown(links)).where(*_link))
-LINKS = _recent(links)
+LINKS = newest(links, _shown(links))
 SETTLE_LINK = Statement(
     sa.update(links)
     .where(*_link, _l.state == CREATING)
     .values(
-        state=_text("target"),
-        provider_id=_text("of_provider"),
-        url=_text("of_url"),
-        problem=_text("said"),
-        updated_at=_NOW,
+        state=text("target"),
+        provider_id=text("of_provider"),
+        url=text("of_url"),
+        problem=text("said"),
+        updated_at=NOW,
     )
 )
 """What came of the one post."""
 CANCEL_LINK = Statement(
-    sa.update(links).where(*_link, _l.state == ACTIVE).values(state=CANCELLING, updated_at=_NOW)
+    sa.update(links).where(*_link, _l.state == ACTIVE).values(state=CANCELLING, updated_at=NOW)
 )
 CANCELLED_LINK = Statement(
-    sa.update(links).where(*_link, _l.state == CANCELLING).values(state=CANCELLED, updated_at=_NOW)
+    sa.update(links).where(*_link, _l.state == CANCELLING).values(state=CANCELLED, updated_at=NOW)
 )

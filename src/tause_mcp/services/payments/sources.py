@@ -7,12 +7,13 @@ is `unknown`, and is saved anew with another token.
 from tause_mcp import due, times
 from tause_mcp.database import Transaction
 from tause_mcp.errors import Conflict, TauseError, Unavailable
+from tause_mcp.intents import SOON, new_id, page_after
 from tause_mcp.outbound.wompi import Wompi
 from tause_mcp.services.payments import source_tables as tables
 from tause_mcp.services.payments import tables as payment_tables
 from tause_mcp.services.payments.attempts import PAYABLE, Attempt
-from tause_mcp.services.payments.ledger import SOON, Ledger
-from tause_mcp.services.payments.record import Sealed, new_id
+from tause_mcp.services.payments.ledger import Ledger
+from tause_mcp.services.payments.record import Sealed
 from tause_mcp.services.payments.saved import (
     Kept,
     SavedSource,
@@ -35,8 +36,6 @@ from tause_mcp.services.payments.values import (
     check_token,
     plain,
 )
-
-_END = (2**63 - 1, "")
 
 
 class Sources:
@@ -148,8 +147,7 @@ class Sources:
         self, after: tuple[int, str] | None = None, most: int = 50
     ) -> list[SavedSource]:
         """At most `most` sources, newest first, behind a `(created_at, id)`."""
-        before, before_id = after or _END
-        told = {"before": before, "before_id": before_id, "most": most}
+        told = page_after(after, most)
         rows = await self._ledger.database.read(lambda tx: tx.all(tables.SOURCES, **told))
         cipher = await self._ledger.cipher()
         return [source_of(SourceRow(*row), cipher, self._ledger.pay_url(row[0])) for row in rows]

@@ -5,12 +5,12 @@ import secrets
 from tause_mcp import due, times
 from tause_mcp.database import Statement, Transaction
 from tause_mcp.errors import Conflict, Invalid, Unconfigured
+from tause_mcp.intents import CLAIM, SOON
 from tause_mcp.outbound.wompi import NotSent, Refused, Uncertain
 from tause_mcp.outbound.wompi import Transaction as Found
 from tause_mcp.services.payments import tables
-from tause_mcp.services.payments.ledger import KIND, SOON, Ledger, mismatch
+from tause_mcp.services.payments.ledger import KIND, Ledger, mismatch
 from tause_mcp.services.payments.record import Row
-from tause_mcp.services.payments.sending import CLAIM
 
 
 class Voids:

@@ -16,7 +16,7 @@ from tause_mcp.cards import without_cards
 from tause_mcp.due import Sweep, by_tool
 from tause_mcp.services.payouts.account import KEYS, Shelf, account, lacks, wompi
 from tause_mcp.services.payouts.ledger import KIND, Ledger
-from tause_mcp.services.payouts.record import Names
+from tause_mcp.services.payouts.record import names
 from tause_mcp.services.payouts.service import Payouts, Prepared
 from tause_mcp.services.payouts.values import Beneficiary, Order, Payout, Status
 from tause_mcp.services.tenants import TenantDirectory
@@ -46,7 +46,7 @@ def ledger(binding: Binding) -> Ledger:
         database=binding.database,
         cipher=binding.cipher,
         wompi=lambda: wompi(binding),
-        names=lambda: Names(
+        names=lambda: names(
             binding.seal, tenant, binding.shared(TenantDirectory).cached_born(tenant)
         ),
     )

@@ -2,13 +2,11 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from time import monotonic
 from typing import Any
 
-import anyio
-
 from tause_mcp.capability import Binding, Key
-from tause_mcp.errors import NotFound, Unavailable, Unconfigured
+from tause_mcp.errors import NotFound, Unconfigured
+from tause_mcp.intents import Directory
 from tause_mcp.outbound import Outbound
 from tause_mcp.outbound.wompi import PayoutBank, Payouts, PayoutsAccount
 from tause_mcp.services.secrets import Secrets
@@ -40,9 +38,6 @@ _DO = (
     + " with tenants_configure (the first two as secret://name)"
 )
 
-DAY, WEEK = 86_400.0, 7 * 86_400.0
-_MOST = 1000
-
 
 def lacks(settings: Settings, values: Mapping[str, Any]) -> str | None:
     """What a tenant lacks for payouts, and what to do; None: nothing."""
@@ -59,8 +54,7 @@ class Shelf:
 
     def __init__(self, client: Outbound) -> None:
         self.client = client
-        self._banks: dict[str, tuple[float, list[PayoutBank]]] = {}
-        self._asking = anyio.Lock()
+        self._banks: Directory[list[PayoutBank]] = Directory()
 
     async def banks(self, wompi: Payouts) -> list[PayoutBank]:
         """The banks that can be paid into, by name. When Wompi cannot be asked, those of at most a
@@ -69,26 +63,11 @@ class Shelf:
         Raises:
             Unavailable: it cannot be asked, and never was. Unconfigured.
         """
-        at = wompi.account.base_url
-        if (fresh := self._kept(at, DAY)) is not None:
-            return fresh
-        async with self._asking:  # one asks, the others wait for it
-            if (fresh := self._kept(at, DAY)) is not None:
-                return fresh
-            try:
-                found = sorted(await wompi.banks(), key=lambda bank: bank.name)
-            except Unavailable:
-                if (stale := self._kept(at, WEEK)) is not None:
-                    return stale
-                raise
-            if len(self._banks) >= _MOST:
-                self._banks.clear()
-            self._banks[at] = (monotonic(), found)
-            return found
 
-    def _kept(self, at: str, most: float) -> list[PayoutBank] | None:
-        kept = self._banks.get(at)
-        return kept[1] if kept is not None and monotonic() - kept[0] < most else None
+        async def ask() -> list[PayoutBank]:
+            return sorted(await wompi.banks(), key=lambda bank: bank.name)
+
+        return await self._banks.of(wompi.account.base_url, ask)
 
 
 @asynccontextmanager

@@ -7,17 +7,16 @@ from tause_mcp import due, times
 from tause_mcp.capability import Cipher
 from tause_mcp.database import Transaction
 from tause_mcp.errors import Conflict
+from tause_mcp.intents import LEAD, new_id
 from tause_mcp.outbound.wompi import Payouts
 from tause_mcp.services.payouts import tables
 from tause_mcp.services.payouts.ledger import KIND, Ledger
-from tause_mcp.services.payouts.record import Row, Sealed, new_id, status_of
+from tause_mcp.services.payouts.record import Row, Sealed, status_of
 from tause_mcp.services.payouts.values import CURRENCY, Order, plain
 
 SENDABLE = 23 * 3600 * times.SECOND
 """Microseconds in which a payout is tried to be sent: Wompi's idempotency key of a first post lives
 24 hours, so every further post of it is refused there."""
-_LEAD = 30 * times.SECOND
-"""Until somebody else sends what its maker did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +37,8 @@ class Maker:
 
     def row(self, number: int) -> dict[str, Any]:
         """The columns of the attempt with that number."""
-        now, id_, order = times.now(), new_id(), self.order
+        now, id_, order = times.now(), new_id("pyo"), self.order
         return {
-            **dict.fromkeys(_EMPTY),
-            **dict.fromkeys(_ZERO, 0),
             "id": id_,
             "environment": self.environment,
             "payout_id": order.payout_id,
@@ -62,13 +59,6 @@ class Maker:
         }
 
 
-_EMPTY = (
-    *("provider_id", "provider_status", "status_message", "hint", "claim", "sent_at"),
-    *("problem", "finalized_at"),
-)
-_ZERO = ("claimed_until", "checks", "checked_at")
-
-
 def told(order: Order) -> dict[str, Any]:
     """What two calls have to say alike to be the same payout."""
     return {**plain(order), "beneficiary": plain(order.beneficiary)}
@@ -81,21 +71,15 @@ async def place(tx: Transaction, maker: Maker, *, retry: bool) -> Row:
         Conflict: the name has a payout with other arguments, or may not be tried again.
     """
     of = {"of_name": maker.order.payout_id, "of_environment": maker.environment}
-    last, number = await tx.first(tables.OF_NAME, **of), 1
-    if last is not None:
-        following = next_of(Row(*last), maker.order, maker.digest, retry=retry)
-        if following is None:
-            return Row(*last)
-        number = following
-    values = maker.row(number)
-    await tx.run(tables.INSERT, **values)
-    found = await tx.first(tables.OF_NAME, **of)
-    assert found is not None, "the attempt is there, whoever made it"
-    row = Row(*found)
-    if row.id != values["id"]:  # a racer's: it is ours too, if it says the same
-        next_of(row, maker.order, maker.digest, retry=False)
-        return row
-    await due.put(tx, KIND, row.id, row.created_at + _LEAD)
+    row, made = await maker.ledger.book.place(
+        tx,
+        of,
+        lambda last, again: next_of(last, maker.order, maker.digest, retry=again),
+        maker.row,
+        retry=retry,
+    )
+    if made:
+        await due.put(tx, KIND, row.id, row.created_at + LEAD)
     return row
 
 

@@ -6,21 +6,21 @@ batch counts only when reference, amount, currency and number of payees are thos
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from tause_mcp import due, log, times
+from tause_mcp import times
 from tause_mcp.capability import Cipher
 from tause_mcp.database import TenantDatabase, Transaction
-from tause_mcp.errors import NotFound, Unconfigured
+from tause_mcp.errors import Unconfigured
+from tause_mcp.intents import Book, Names
 from tause_mcp.outbound.wompi import Paid, Payouts
 from tause_mcp.outbound.wompi import Payout as Batch
 from tause_mcp.services.payouts import tables
-from tause_mcp.services.payouts.record import Names, Row, Sealed, read
+from tause_mcp.services.payouts.record import Row, Sealed, account_of, read
 from tause_mcp.services.payouts.values import Payout
 
 KIND = "payout"
 """How the rows of `due` name one."""
-SOON = 2 * times.SECOND
-"""Until the first look at what was sent a moment ago."""
 _NOT_PAID = ("REJECTED", "NOT_APPROVED", "AFE_REJECTED")
 _ENDS = {"APPROVED": tables.APPROVED} | dict.fromkeys(
     ("FAILED", "REJECTED", "CANCELLED"), tables.DECLINED
@@ -29,11 +29,6 @@ _WAITS = {
     "PENDING_APPROVAL": "Somebody has to approve it in Wompi's dashboard",
     "AFE_ON_HOLD": "Wompi holds it for review",
 }
-
-
-def absent() -> NotFound:
-    """Foreign and absent alike."""
-    return NotFound("no such payout", field="id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +62,14 @@ class Ledger:
     """Opens the account in force; no request is made. Raises `Unconfigured`."""
     names: Callable[[], Names]
 
+    @cached_property
+    def book(self) -> Book[Row]:
+        """Its rows, and how they move."""
+        return Book(self.database, tables.INTENTS, KIND, Row)
+
     async def row(self, id_: str) -> Row:
         """One payout; `NotFound` when absent, or another tenant's."""
-        found = await self.database.first(tables.GET, of=id_)
-        if found is None:
-            raise absent()
-        return Row(*found)
+        return await self.book.row(id_)
 
     async def shown(self, row: Row) -> Payout:
         """As its tenant sees it."""
@@ -85,7 +82,7 @@ class Ledger:
     def whose(self, wompi: Payouts) -> str:
         """What stands for the owner of the keys in force."""
         told = wompi.account
-        return self.names().account(told.environment, told.user_principal_id)
+        return account_of(self.names(), told.environment, told.user_principal_id)
 
     async def account(self, row: Row) -> Payouts:
         """The account that a payout belongs to, when it is the one in force: another one would
@@ -124,6 +121,11 @@ class Ledger:
         payees = await wompi.transactions(batch.id, keyed=row.keyed)
         return Found(batch, tuple(payees))
 
+    async def look(self, wompi: Payouts, row: Row) -> Row | None:
+        """Find it and take it over; None: the provider knows nothing of it."""
+        found = await self.find(wompi, row)
+        return await self.believe(row, found) if found else None
+
     async def believe(self, row: Row, found: Sequence[Found]) -> Row:
         """Take over what the provider says of this payout, when it is this payout's.
 
@@ -133,7 +135,7 @@ class Ledger:
         fresh = await self._believe(row, best)
         if len(found) > 1:
             ids = ", ".join(one.batch.id[:40] for one in found[:4])
-            return await self.trouble(
+            return await self.book.trouble(
                 fresh,
                 f"Wompi has {len(found)} payouts of this reference ({ids}): it may be paid twice; "
                 "look at Wompi's dashboard",
@@ -142,43 +144,25 @@ class Ledger:
 
     async def _believe(self, row: Row, found: Found) -> Row:
         if wrong := mismatch(row, found):
-            return await self.trouble(row, wrong)
+            return await self.book.trouble(row, wrong)
         target = found.target
-        moved = await self.database.write(lambda tx: _adopt(tx, row, found, target))
+        moved = await self.database.write(lambda tx: self._adopt(tx, row, found, target))
         fresh = await self.row(row.id)
         if moved and row.state in tables.AGAIN:
-            return await self.trouble(
+            return await self.book.trouble(
                 fresh, f"it was {row.state} here, and Wompi made it after all"
             )
         if not moved and (wrong := contradiction(fresh, found, target)):
-            return await self.trouble(fresh, wrong)
+            return await self.book.trouble(fresh, wrong)
         return fresh
 
-    async def trouble(self, row: Row, said: str) -> Row:
-        """Record what does not fit, once, and tell the security log."""
-        told = await self.database.write(
-            lambda tx: tx.run(tables.PROBLEM, of=row.id, said=said, now=times.now())
-        )
-        if told:
-            log.security.warning(
-                "payout_does_not_fit", tenant=self.database.tenant, payout=row.id, why=said
-            )
-        return await self.row(row.id)
-
-
-async def _adopt(tx: Transaction, row: Row, found: Found, target: str) -> bool:
-    now = times.now()
-    told = {"told": found.batch.status[:40], "message": found.message}
-    moved = await tx.run(
-        tables.ADOPT[target], of=row.id, of_provider=found.batch.id, now=now, **told
-    )
-    if moved and target == tables.PENDING:
-        await due.put(tx, KIND, row.id, now + SOON)
-    elif moved:
-        await due.end(tx, KIND, row.id)
-    elif target == tables.PENDING:
-        await tx.run(tables.TOLD, of=row.id, now=now, **told)
-    return bool(moved)
+    async def _adopt(self, tx: Transaction, row: Row, found: Found, target: str) -> bool:
+        told = {"told": found.batch.status[:40], "message": found.message}
+        of = {"of_provider": found.batch.id, **told}
+        moved = await self.book.adopt(tx, row.id, target, tables.ADOPT[target], **of)
+        if target == tables.PENDING and not moved:
+            await tx.run(tables.TOLD, of=row.id, now=times.now(), **told)
+        return moved
 
 
 def mismatch(row: Row, found: Found) -> str:

@@ -1,9 +1,5 @@
 """One payout as it is stored: its row, what is sealed in it, and how its tenant sees it."""
 
-import hmac
-import secrets
-from base64 import b32encode
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +7,7 @@ import orjson
 
 from tause_mcp.capability import Cipher
 from tause_mcp.errors import Unavailable
+from tause_mcp.intents import Names
 from tause_mcp.sealing import Seal
 from tause_mcp.services.payouts import tables
 from tause_mcp.services.payouts.values import (
@@ -61,6 +58,11 @@ class Row(NamedTuple):
         return self.kind == "key"
 
     @property
+    def unsent(self) -> str:
+        """The state of what is not sent, or not any more."""
+        return tables.READY
+
+    @property
     def sought(self) -> bool:
         """Whether the provider may know of it."""
         return self.sent_at is not None or self.provider_id is not None or self.hint is not None
@@ -106,11 +108,6 @@ def place_of(id_: str) -> str:
     return f"payouts/{id_}"
 
 
-def new_id() -> str:
-    """`pyo_` and 128 random bits."""
-    return f"pyo_{secrets.token_hex(16)}"
-
-
 def status_of(state: str) -> Status:
     """How callers see a state."""
     return "processing" if state in tables.OPEN else state  # type: ignore[return-value]  # the others are spelt alike
@@ -152,33 +149,11 @@ def read(row: tuple[Any, ...] | Row, cipher: Cipher) -> Payout:
     return shown(record, kept)
 
 
-# --- names that the server alone chooses ------------------------------------------------------
+def names(seal: Seal, tenant: TenantId, born: int) -> Names:
+    """What a tenant's payouts are known by at the provider; its idempotency key too."""
+    return Names(seal, tenant, born, room="payouts", prefix="to")
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """References and digests of one tenant, as it was born: a new one of its id has others."""
-
-    seal: Seal
-    tenant: TenantId
-    born: int
-
-    def reference(self, environment: str, payout_id: str, attempt: int) -> str:
-        """What the provider knows an attempt by, its idempotency key too: the same whenever and
-        wherever it is asked."""
-        told = self._mac("payouts-reference", environment, payout_id, str(attempt))
-        return f"to{b32encode(told[:20]).decode().lower()}"
-
-    def account(self, environment: str, principal: str) -> str:
-        """Whose keys: the same when one of them is replaced, and no way back to them."""
-        return self._mac("payouts-account", environment, principal).hex()[:32]
-
-    def digest(self, arguments: Mapping[str, Any]) -> str:
-        """Of the arguments of a call; nobody finds them by trying."""
-        told = orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS).decode()
-        return self._mac("payouts-digest", told).hex()
-
-    def _mac(self, purpose: str, *parts: str) -> bytes:
-        whole = (self.tenant, str(self.born), *parts)
-        told = b"".join(len(b := part.encode()).to_bytes(4) + b for part in whole)
-        return hmac.digest(self.seal.derive(purpose), told, "sha256")
+def account_of(names: Names, environment: str, principal: str) -> str:
+    """Whose keys: the same when one of them is replaced, and no way back to them."""
+    return names.mac("account", environment, principal).hex()[:32]

@@ -1,18 +1,16 @@
-"""The one way a payout reaches the provider: look, claim, post once, keep what is answered.
+"""The one way a payout reaches the provider, by the rule of `tause_mcp.intents`.
 
 Wompi's own guard against a second post is an idempotency key that lives 24 hours, and a payout is
 given up before that. Besides, whatever may have been posted is looked up by its reference each time
-before it is posted again. A process may die between any two lines here: what it leaves is `sending`
-with a due row.
+before it is posted again.
 """
 
-import secrets
-from collections.abc import Mapping
+from functools import partial
 from time import monotonic
 
-from tause_mcp import due, times
-from tause_mcp.database import Statement, Transaction
+from tause_mcp import times
 from tause_mcp.errors import TauseError, Unavailable, Unconfigured
+from tause_mcp.intents import POST_WITHIN
 from tause_mcp.outbound.wompi import (
     NewPayout,
     NotSent,
@@ -22,13 +20,13 @@ from tause_mcp.outbound.wompi import (
     Refused,
 )
 from tause_mcp.services.payouts import tables
-from tause_mcp.services.payouts.ledger import KIND, SOON, Ledger
+from tause_mcp.services.payouts.ledger import Ledger
 from tause_mcp.services.payouts.record import Row, Sealed
 
-CLAIM = 120 * times.SECOND
-"""Microseconds that a claim holds: several times longer than a post may take."""
-_POST_WITHIN = 60.0
-"""Seconds after its look in which its holder may still post."""
+_NOT_SHOWN = (
+    "Wompi says that it has this payout already, and does not show it: look for its reference in "
+    "Wompi's dashboard"
+)
 
 
 class Sender:
@@ -44,57 +42,43 @@ class Sender:
             Unavailable: nothing was sent. Unconfigured.
         """
         wompi, started = await self._ledger.account(row), monotonic()
-        if row.sought and (found := await self._ledger.find(wompi, row)):
-            return await self._ledger.believe(row, found)
+        if row.sought and (seen := await self._ledger.look(wompi, row)):
+            return seen
         kept = await self._ledger.opened(row)
         if row.keyed and (wrong := await changed(wompi, kept)):
-            return await self._withdraw(row, wrong)
-        claim = secrets.token_hex(8)
-        if not await self._claim(row, claim):
+            told = {"message": wrong, "seen": row.sent_at or 0}
+            await self._ledger.book.end(row.id, tables.WITHDRAW, **told)
             return await self._ledger.row(row.id)
-        if monotonic() - started > _POST_WITHIN:
+        claim = await self._ledger.book.claim(row, seen=row.sent_at or 0)
+        if claim is None:
+            return await self._ledger.row(row.id)
+        if monotonic() - started > POST_WITHIN:
             await self._back(row, claim)
             raise Unavailable("the payout was held up: nothing was sent; try again")
         return await self._post(wompi, row, kept, claim)
 
-    async def _claim(self, row: Row, claim: str) -> bool:
-        async def work(tx: Transaction) -> bool:
-            now = times.now()
-            taken = await tx.run(
-                tables.CLAIM,
-                of=row.id,
-                of_claim=claim,
-                seen=row.sent_at or 0,
-                until=now + CLAIM,
-                now=now,
-            )
-            if taken:  # whoever finds it after this process died
-                await due.put(tx, KIND, row.id, now + CLAIM)
-            return bool(taken)
-
-        return await self._ledger.database.write(work)
-
     async def _post(self, wompi: Payouts, row: Row, kept: Sealed, claim: str) -> Row:
+        book, look = self._ledger.book, partial(self._ledger.look, wompi)
         try:
             made = await wompi.create(row.reference, batch_of(row, kept))
         except ReferenceUsed:
-            return await self._used(wompi, row, claim)
+            return await book.used(row, claim, look, _NOT_SHOWN)
         except Refused as refused:
-            return await self._refused(wompi, row, claim, str(refused))
+            return await book.refused(row, claim, look, str(refused))
         except (NotSent, Unconfigured):
             await self._back(row, claim)
             raise
         except (
             Unavailable
         ):  # `Uncertain`, or a technical failure that says nothing of what was done
-            return await self._doubt(row, claim)
+            return await book.doubt(row, claim)
         return await self._made(wompi, row, claim, made.id)
 
     async def _made(self, wompi: Payouts, row: Row, claim: str, provider_id: str) -> Row:
         """It was taken. What is believed is what is read of it; until then its id is kept."""
         told = {"of": row.id, "of_provider": provider_id}
         await self._ledger.database.write(lambda tx: tx.run(tables.HINT, **told, now=times.now()))
-        fresh = await self._doubt(row, claim)
+        fresh = await self._ledger.book.doubt(row, claim)
         try:
             found = await self._ledger.one(wompi, fresh, provider_id)
         except TauseError:
@@ -102,65 +86,7 @@ class Sender:
         return fresh if found is None else await self._ledger.believe(fresh, [found])
 
     async def _back(self, row: Row, claim: str) -> None:
-        """Nothing was sent: it waits again, and may be sent by anybody."""
-
-        async def work(tx: Transaction) -> None:
-            now = times.now()
-            if await tx.run(
-                tables.RELEASE, of=row.id, of_claim=claim, seen=row.sent_at or 0, now=now
-            ):
-                await due.put(tx, KIND, row.id, now + SOON)
-
-        await self._ledger.database.write(work)
-
-    async def _doubt(self, row: Row, claim: str) -> Row:
-        """It was or may have been sent: nothing more is posted, and it is looked up soon."""
-
-        async def work(tx: Transaction) -> None:
-            now = times.now()
-            if await tx.run(tables.DOUBT, of=row.id, of_claim=claim, now=now):
-                await due.put(tx, KIND, row.id, now + SOON)
-
-        await self._ledger.database.write(work)
-        return await self._ledger.row(row.id)
-
-    async def _used(self, wompi: Payouts, row: Row, claim: str) -> Row:
-        """The idempotency key was taken: what there is under the reference is this payout."""
-        fresh = await self._doubt(row, claim)
-        try:
-            found = await self._ledger.find(wompi, fresh)
-        except TauseError:
-            return fresh
-        if found:
-            return await self._ledger.believe(fresh, found)
-        return await self._ledger.trouble(
-            fresh,
-            "Wompi says that it has this payout already, and does not show it: look for its "
-            "reference in Wompi's dashboard",
-        )
-
-    async def _refused(self, wompi: Payouts, row: Row, claim: str, message: str) -> Row:
-        """Nothing was made of it. What was sent before may have been: that is looked up first."""
-        if row.sent_at is not None:
-            try:
-                found = await self._ledger.find(wompi, row)
-            except TauseError:
-                return await self._doubt(row, claim)
-            if found:
-                return await self._ledger.believe(row, found)
-        told = {"of_claim": claim, "message": message[:500]}
-        return await self._ended(row, tables.REFUSE, told)
-
-    async def _withdraw(self, row: Row, why: str) -> Row:
-        return await self._ended(row, tables.WITHDRAW, {"message": why, "seen": row.sent_at or 0})
-
-    async def _ended(self, row: Row, move: Statement, told: Mapping[str, str | int]) -> Row:
-        async def work(tx: Transaction) -> None:
-            if await tx.run(move, of=row.id, now=times.now(), **told):
-                await due.end(tx, KIND, row.id)
-
-        await self._ledger.database.write(work)
-        return await self._ledger.row(row.id)
+        await self._ledger.book.release(row, claim, seen=row.sent_at or 0)
 
 
 async def changed(wompi: Payouts, kept: Sealed) -> str:

@@ -32,7 +32,6 @@ from tause_mcp.services.payouts.values import (
 )
 
 BanksOf = Callable[[Wompi], Awaitable[list[PayoutBank]]]
-_END = (2**63 - 1, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +91,13 @@ class Payouts:
         """The attempt that stands for a call. What may have been posted and was given up is looked
         up once more before another attempt takes its place."""
         wompi = await self._ledger.wompi()
-        row = await self._last(order.payout_id, wompi.account.environment)
+        row = await self._ledger.book.last(order.payout_id, wompi.account.environment)
         if row is None:
             return None
         if retry and row.state in tables.AGAIN and row.sent_at and row.provider_id is None:
             row = await self._reconciler.reconcile(row)
         digest = self._ledger.names().digest(told(order))
         return row if next_of(row, order, digest, retry=retry) is None else None
-
-    async def _last(self, name: str, environment: str) -> Row | None:
-        told = {"of_name": name, "of_environment": environment}
-        found = await self._ledger.database.first(tables.OF_NAME, **told)
-        return None if found is None else Row(*found)
 
     async def _insert(self, prepared: Prepared, *, retry: bool) -> Row:
         """The row of an attempt: any number of racers get the same one."""
@@ -206,7 +200,7 @@ class Payouts:
     async def by_name(self, payout_id: str) -> Payout:
         """The last attempt of a name, in the environment of the keys in force; or `NotFound`."""
         environment = (await self._ledger.wompi()).account.environment
-        row = await self._last(payout_id, environment)
+        row = await self._ledger.book.last(payout_id, environment)
         if row is None:
             raise NotFound("no payout of this name", field="payout_id")
         return await self._ledger.shown(row)
@@ -219,17 +213,7 @@ class Payouts:
         most: int = 50,
     ) -> list[Payout]:
         """At most `most` payouts, newest first, behind a `(created_at, id)`."""
-        before, before_id = after or _END
-        rows = await self._ledger.database.read(
-            lambda tx: tx.all(
-                tables.LIST,
-                wanted=status or "",
-                of_name=payout_id or "",
-                before=before,
-                before_id=before_id,
-                most=most,
-            )
-        )
+        rows = await self._ledger.book.recent(status, payout_id, after, most)
         cipher = await self._ledger.cipher()
         return [read(row, cipher) for row in rows]
 
@@ -244,14 +228,7 @@ class Payouts:
         row = await self._ledger.row(id_)
         if row.state == tables.CANCELLED:
             return await self._ledger.shown(row)
-
-        async def work(tx: Transaction) -> bool:
-            gone = await tx.run(tables.CANCEL, of=id_, now=times.now())
-            if gone:
-                await due.end(tx, KIND, id_)
-            return bool(gone)
-
-        if not await self._ledger.database.write(work):
+        if not await self._ledger.book.end(id_, tables.CANCEL):
             raise Conflict(
                 "this payout was sent, or may have been: nothing takes it back; ask the "
                 "beneficiary to return it",
@@ -280,8 +257,12 @@ class Payouts:
         reference = event.text("payout", "reference")
 
         async def work(tx: Transaction) -> list[str]:
-            known = await tx.all(tables.OF_PROVIDER, of_provider=batch) if batch else []
-            named = await tx.all(tables.OF_REFERENCE, of_reference=reference) if reference else []
+            known = await tx.all(tables.INTENTS.of_provider, of_provider=batch) if batch else []
+            named = (
+                await tx.all(tables.INTENTS.of_reference, of_reference=reference)
+                if reference
+                else []
+            )
             now = times.now()
             for row in named:
                 if batch:

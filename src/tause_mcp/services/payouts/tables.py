@@ -1,13 +1,16 @@
 """Payouts: their table, and the only moves between their states."""
 
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from tause_mcp.database import TENANT, Statement, metadata
-
-BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+from tause_mcp.database import Statement, metadata
+from tause_mcp.intents.statements import (
+    BYTEWISE,
+    NOW,
+    STATES,
+    Statements,
+    number,
+    text,
+)
 
 payouts = sa.Table(
     "payouts",
@@ -56,9 +59,8 @@ first of them. Amounts in cents; times in epoch microseconds."""
 
 # --- states and the only moves ----------------------------------------------------------------
 
-READY, SENDING, PENDING = "ready", "sending", "pending"
-APPROVED, DECLINED, ERROR = "approved", "declined", "error"
-EXPIRED, CANCELLED = "expired", "cancelled"
+READY, SENDING, PENDING, ERROR, EXPIRED = STATES
+APPROVED, DECLINED, CANCELLED = "approved", "declined", "cancelled"
 OPEN = (READY, SENDING)
 FINAL = (APPROVED, DECLINED, ERROR, EXPIRED, CANCELLED)
 AGAIN = (DECLINED, ERROR, EXPIRED, CANCELLED)
@@ -72,207 +74,42 @@ FORMER: dict[str, tuple[str, ...]] = {
 expired, with no batch of the provider's) may too, when a batch turns up after all."""
 
 _p = payouts.c
-_ID: sa.BindParameter[str] = sa.bindparam("of", type_=sa.Text)
-_NOW: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
-_CLAIM: sa.BindParameter[str] = sa.bindparam("of_claim", type_=sa.Text)
-_mine = (_p.tenant_id == TENANT, _p.id == _ID)
-_held = (*_mine, _p.state == SENDING, _p.claim == _CLAIM)
-_no_claim = {"claim": sa.null(), "claimed_until": 0}
-
-SHOWN = tuple(c for c in payouts.columns if c.name not in ("tenant_id", "claim"))
-"""The columns of a `record.Row`, in its order."""
-
-
-def _text(name: str) -> sa.BindParameter[Any]:
-    return sa.bindparam(name, type_=sa.Text)
-
-
-def _number(name: str) -> sa.BindParameter[Any]:
-    return sa.bindparam(name, type_=sa.BigInteger)
-
-
-def _insert(dialect: str) -> sa.sql.expression.ClauseElement:
-    insert: Any = (sqlite if dialect == "sqlite" else postgresql).insert(payouts)
-    clause: sa.sql.expression.ClauseElement = insert.on_conflict_do_nothing()
-    return clause
-
-
-INSERT = Statement(_insert)
-"""A new attempt; no row when somebody else made it first."""
-
-GET = Statement(sa.select(*SHOWN).where(*_mine))
-OF_REFERENCE = Statement(
-    sa.select(*SHOWN).where(_p.tenant_id == TENANT, _p.reference == _text("of_reference"))
+_as_seen = sa.func.coalesce(_p.sent_at, 0) == number("seen")
+"""`seen` is the `sent_at` of the row that was looked up before: whoever looked at an older one has
+to look again."""
+INTENTS = Statements(
+    payouts,
+    _p.payout_id,
+    (READY,),
+    claimable=(_p.problem.is_(None), _as_seen),
+    releasing={"sent_at": sa.func.nullif(number("seen"), 0)},
+    returnable=(_p.hint.is_(None),),
 )
-OF_PROVIDER = Statement(
-    sa.select(*SHOWN).where(_p.tenant_id == TENANT, _p.provider_id == _text("of_provider"))
-)
-OF_NAME = Statement(
-    sa.select(*SHOWN)
-    .where(
-        _p.tenant_id == TENANT,
-        _p.environment == _text("of_environment"),
-        _p.payout_id == sa.bindparam("of_name", type_=BYTEWISE),
-    )
-    .order_by(_p.attempt.desc())
-    .limit(1)
-)
-"""The last attempt at what a caller calls so."""
 
-_wanted = _text("wanted")
-_name = sa.bindparam("of_name", type_=BYTEWISE)
-_processing = sa.case((_p.state.in_(OPEN), "processing"), else_=_p.state)
-LIST = Statement(
-    sa.select(*SHOWN)
-    .where(
-        _p.tenant_id == TENANT,
-        sa.or_(_wanted == "", _processing == _wanted),
-        sa.or_(_name == "", _p.payout_id == _name),
-        sa.or_(
-            _p.created_at < _number("before"),
-            sa.and_(_p.created_at == _number("before"), _p.id < _text("before_id")),
-        ),
-    )
-    .order_by(_p.created_at.desc(), _p.id.desc())
-    .limit(sa.bindparam("most", type_=sa.Integer))
-)
-"""Newest first."""
-
-CLAIM = Statement(
-    sa.update(payouts)
-    .where(
-        *_mine,
-        _p.state == READY,
-        _p.expires_at > _NOW,
-        _p.problem.is_(None),
-        sa.func.coalesce(_p.sent_at, 0) == _number("seen"),
-    )
-    .values(
-        state=SENDING,
-        claim=_CLAIM,
-        claimed_until=_number("until"),
-        sent_at=_NOW,
-        checks=0,
-        checked_at=0,
-        updated_at=_NOW,
-    )
-)
-"""Touches one row for exactly one of any number of callers: only that one may post. `seen` is the
-`sent_at` of the row that was looked up before: whoever looked at an older one has to look again."""
-
-RELEASE = Statement(
-    sa.update(payouts)
-    .where(*_held)
-    .values(
-        state=READY,
-        sent_at=sa.func.nullif(_number("seen"), 0),
-        updated_at=_NOW,
-        **_no_claim,
-    )
-)
-"""Nothing was sent: its holder gives it back as it was."""
-
-DOUBT = Statement(sa.update(payouts).where(*_held).values(claimed_until=_NOW, updated_at=_NOW))
-"""It may have been sent: its holder posts no more, and whoever looks next may count."""
-
-_refusal: dict[str, Any] = {
-    "state": ERROR,
-    "status_message": _text("message"),
-    "finalized_at": _NOW,
-    "updated_at": _NOW,
-    **_no_claim,
-}
-REFUSE = Statement(sa.update(payouts).where(*_held).values(**_refusal))
-"""The provider made nothing of it, and would not the next time either."""
-
-WITHDRAW = Statement(
-    sa.update(payouts)
-    .where(*_mine, _p.state == READY, sa.func.coalesce(_p.sent_at, 0) == _number("seen"))
-    .values(**_refusal)
+WITHDRAW = INTENTS.ended(
+    ERROR, *INTENTS.mine, _p.state == READY, _as_seen, status_message=text("message")
 )
 """It is not what was approved any more: it is not sent."""
 
-CANCEL = Statement(
-    sa.update(payouts)
-    .where(*_mine, _p.state == READY, _p.sent_at.is_(None))
-    .values(state=CANCELLED, finalized_at=_NOW, updated_at=_NOW)
-)
+CANCEL = INTENTS.ended(CANCELLED, *INTENTS.mine, _p.state == READY, _p.sent_at.is_(None))
 """Nothing was ever sent, and nothing will be."""
 
-MISSED = Statement(
-    sa.update(payouts)
-    .where(*_mine, _p.state == SENDING, _p.claimed_until <= _NOW)
-    .values(
-        checks=_p.checks + 1,
-        checked_at=sa.case((_p.checks == 0, _NOW), else_=_p.checked_at),
-        updated_at=_NOW,
-    )
-)
-"""The provider was asked after the claim ran out, and knows no such reference."""
-
-RETURN = Statement(
-    sa.update(payouts)
-    .where(
-        *_mine,
-        _p.state == SENDING,
-        _p.claimed_until <= _NOW,
-        _p.checks >= 2,
-        _p.checked_at <= _number("since"),
-        _p.problem.is_(None),
-        _p.hint.is_(None),
-    )
-    .values(state=READY, updated_at=_NOW, **_no_claim)
-)
-"""Asked twice, a minute apart, it knew nothing: the same reference may be sent again."""
-
-EXPIRE = Statement(
-    sa.update(payouts)
-    .where(*_mine, _p.state == READY, _p.expires_at <= _number("over"))
-    .values(state=EXPIRED, finalized_at=_NOW, updated_at=_NOW, **_no_claim)
-)
-"""It could not be sent in time, and is not any more."""
-
-
-def _adopted(target: str) -> Statement:
-    given_up = sa.and_(_p.state.in_(AGAIN), _p.provider_id.is_(None))
-    values: dict[str, Any] = {
-        "state": target,
-        "provider_id": _text("of_provider"),
-        "provider_status": _text("told"),
-        "status_message": _text("message"),
-        "problem": sa.null(),
-        "finalized_at": sa.null() if target == PENDING else _NOW,
-        "updated_at": _NOW,
-    }
-    return Statement(
-        sa.update(payouts)
-        .where(
-            *_mine,
-            sa.or_(_p.state.in_(FORMER[target]), given_up),
-            sa.or_(_p.provider_id.is_(None), _p.provider_id == _text("of_provider")),
-        )
-        .values(**values, **_no_claim)
-    )
-
-
-ADOPT = {target: _adopted(target) for target in FORMER}
+ADOPT = {
+    target: INTENTS.adopt(target, former, AGAIN, provider_status=text("told"))
+    for target, former in FORMER.items()
+}
 """What the provider says, by state; no row when it may not become that."""
 
 TOLD = Statement(
     sa.update(payouts)
-    .where(*_mine, _p.state == PENDING, _p.provider_status != _text("told"))
-    .values(provider_status=_text("told"), status_message=_text("message"), updated_at=_NOW)
+    .where(*INTENTS.mine, _p.state == PENDING, _p.provider_status != text("told"))
+    .values(provider_status=text("told"), status_message=text("message"), updated_at=NOW)
 )
 """Still pending, for another reason."""
 
 HINT = Statement(
     sa.update(payouts)
-    .where(*_mine, _p.provider_id.is_(None))
-    .values(hint=_text("of_provider"), updated_at=_NOW)
+    .where(*INTENTS.mine, _p.provider_id.is_(None))
+    .values(hint=text("of_provider"), updated_at=NOW)
 )
-
-PROBLEM = Statement(
-    sa.update(payouts)
-    .where(*_mine, sa.or_(_p.problem.is_(None), _p.problem != _text("said")))
-    .values(problem=_text("said"), updated_at=_NOW)
-)
+"""The provider's id of what it took."""
