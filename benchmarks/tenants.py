@@ -30,7 +30,7 @@ from tause_mcp.testing.walk_wire import Speaker
 CALLERS = 10
 CALLS = 400
 AT_ONCE = 16
-STARTS = 5
+STARTS = 8
 ROUNDS = 7
 
 
@@ -123,8 +123,8 @@ def main() -> None:
         homes = {n: Path(folder) / str(n) for n in (asked.few, asked.many)}
         keys = {n: asyncio.run(furnished(home, n)) for n, home in homes.items()}
         starts: dict[int, list[float]] = {n: [] for n in homes}
-        for _ in range(STARTS):
-            for n, home in homes.items():
+        for turn in range(STARTS):
+            for n, home in sorted(homes.items(), reverse=bool(turn % 2)):
                 server, seconds = started(home, 18_700 + list(homes).index(n))
                 starts[n].append(seconds)
                 server.stop()

@@ -100,6 +100,24 @@ async def test_a_tenant_with_many_does_not_keep_others_waiting(database: Databas
     assert sorted(seen.ids)[: due.SHARE] == [f"a{n:02}" for n in range(due.SHARE)]
 
 
+async def test_of_one_tenant_one_thing_is_looked_at_at_a_time(database: Database) -> None:
+    """No rate bounds the house's looks: this does, and that each is taken later and later."""
+    for number in range(30):
+        await put(database, "ta", f"a{number:02}", number)
+    running, most, looked = 0, 0, 0
+
+    async def run(one: Due) -> None:
+        nonlocal running, most, looked
+        running, looked = running + 1, looked + 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+
+    sweep = Sweep(database, ["a"], run)
+    assert [await sweep.once(100) for _ in range(6)] == [8, 8, 8, 6, 0, 0]
+    assert (most, looked) == (1, 30)
+
+
 async def test_two_sweepers_at_once_look_once(database: Database) -> None:
     for number in range(8):
         await put(database, "ta", f"a{number}", 1)

@@ -193,11 +193,12 @@ def _named(error: Exception) -> str:
 
 
 def by_tool(platform: Any, tools: Mapping[str, str], scope: str) -> Run:
-    """Each kind by a tool of one argument `id`, through the whole pipeline, as the house."""
+    """Each kind by a tool of one argument `id`, through the whole pipeline, as the house: without the
+    tenant's rate, and recorded where it changed a row (`Invocation.house`)."""
 
     async def run(due: Due) -> None:
         caller = Caller("reconciler", due.tenant, Scopes(frozenset({scope})), issuer="house")
-        call = Invocation(caller, {"id": due.id}, door="background")
+        call = Invocation(caller, {"id": due.id}, door="background", house=True)
         operation = platform.catalog.tools[tools[due.kind]]
         try:
             await platform.pipeline.run(operation, call)

@@ -19,8 +19,8 @@ import orjson
 from tause_mcp import log
 from tause_mcp.capability import Consent, Tool
 from tause_mcp.database import TenantDatabase
-from tause_mcp.errors import DeadlineExceeded, Forbidden, Invalid, TauseError, TooLarge
-from tause_mcp.operation import WAITING, Operation
+from tause_mcp.errors import DeadlineExceeded, Invalid, TauseError, TooLarge
+from tause_mcp.operation import Operation
 from tause_mcp.steps import (
     Approval,
     Approvals,
@@ -35,6 +35,8 @@ from tause_mcp.steps import (
     Result,
     Tenants,
     Watch,
+    pending,
+    refuse,
 )
 from tause_mcp.supervision import Aside
 
@@ -147,7 +149,8 @@ class Pipeline:
         result: Result | None,
     ) -> None:
         size = len(result.text) if result is not None and result.text else 0
-        self.meter.count(call.caller.tenant, operation, took, result is not None, size)
+        if not call.house:
+            self.meter.count(call.caller.tenant, operation, took, result is not None, size)
         if self.watch is not None:
             self.watch.ended(operation.capability, outcome, took)
 
@@ -178,7 +181,7 @@ class Pipeline:
     async def _read(
         self, operation: Operation, call: Invocation, arguments: dict[str, Any]
     ) -> Result:
-        await self.limits.admit(call.caller, operation)
+        await self._admit(operation, call)
         database = self.binder.database_of(call.caller.tenant)
         if not operation.carries_limit:
             return await self._work(operation, call, arguments, database)
@@ -220,7 +223,7 @@ class Pipeline:
             return Result(told, orjson.dumps(told), approval)
         database = self.binder.database_of(caller.tenant)
         try:
-            await self.limits.admit(caller, operation)
+            await self._admit(operation, call)
             if (
                 key
                 and (first := await self.idempotency.claim(caller, operation, key, digest))
@@ -240,6 +243,10 @@ class Pipeline:
             kept = None if operation.secret else result.text
             await self.aside.run(_tried(self.idempotency.keep(caller, key, kept)))
         return result
+
+    async def _admit(self, operation: Operation, call: Invocation) -> None:
+        if not call.house:
+            await self.limits.admit(call.caller, operation)
 
     async def _given_back(
         self, call: Invocation, approval: Approval | None, database: TenantDatabase
@@ -287,6 +294,7 @@ class Pipeline:
     ) -> Result:
         """The work; its audit entry, idempotency mark and spent approval commit with it."""
         caller, key = call.caller, call.idempotency_key
+        database.looking = call.house
         database.trailers.append(self.audit.entry(call, operation, digest))
         if key:
             database.trailers.append(self.idempotency.mark(caller, key))
@@ -295,7 +303,7 @@ class Pipeline:
         call.begun = True
         try:
             result = await self._work(operation, call, arguments, database)
-            if database.trailers:
+            if database.trailers and (database.changed or not database.looking):
                 await database.write(_nothing)
         except TauseError as error:
             if database.changed:
@@ -380,20 +388,3 @@ def _partly(error: TauseError) -> TauseError:
 
 def _repeated(first: dict[str, Any]) -> Result:
     return Result(first, orjson.dumps(first))
-
-
-def pending(approval: Approval) -> dict[str, Any]:
-    """The result of a call that waits for a person."""
-    return {
-        "status": WAITING,
-        "id": approval.id,
-        "url": approval.url,
-        "command": f"tause-mcp approvals approve {approval.id}",
-        "summary": approval.summary,
-        "expires_at": approval.expires_at,
-    }
-
-
-def refuse(reason: str) -> Forbidden:
-    """A person said no."""
-    return Forbidden(f"a person refused this call: {reason}")

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from tause_mcp.capability import Consent
 from tause_mcp.database import TenantDatabase, Work
-from tause_mcp.operation import Operation
+from tause_mcp.errors import Forbidden
+from tause_mcp.operation import WAITING, Operation
 from tause_mcp.tenancy import Caller, TenantId
 
 
@@ -29,6 +30,23 @@ class Approval:
     url: str
     page_only: bool = False
     """Above the tenant's ceiling: only the signed-in page counts."""
+
+
+def pending(approval: Approval) -> dict[str, Any]:
+    """The result of a call that waits for a person."""
+    return {
+        "status": WAITING,
+        "id": approval.id,
+        "url": approval.url,
+        "command": f"tause-mcp approvals approve {approval.id}",
+        "summary": approval.summary,
+        "expires_at": approval.expires_at,
+    }
+
+
+def refuse(reason: str) -> Forbidden:
+    """A person said no."""
+    return Forbidden(f"a person refused this call: {reason}")
 
 
 class AskPerson(Exception):  # a question, not an error
@@ -56,6 +74,9 @@ class Invocation:
     """How many `catalog_call` stand around this call."""
     local: bool = False
     """On stdio, beside the person's own files."""
+    house: bool = False
+    """Nobody called: the house looks after something of the tenant's by itself. It takes nothing of
+    the tenant's rate and usage, and is recorded only where it changed something."""
     waited: float = 0.0
     """Seconds of the deadline that proving who calls took."""
     begun: bool = False

@@ -59,3 +59,28 @@ async def test_parallel_changes_of_one_call_run_its_trailers_once(mine: TenantDa
     mine.trailers.append(put("trailer"))
     await asyncio.gather(*(mine.write(put(f"n{i}")) for i in range(8)))
     assert await mine.read(names) == [*(f"n{i}" for i in range(8)), "trailer"]
+
+
+async def test_a_look_that_touches_no_row_runs_no_trailer(mine: TenantDatabase) -> None:
+    mine.looking = True
+    mine.trailers.append(put("trailer"))
+    await mine.write(look)
+    assert (await mine.read(names), len(mine.trailers), mine.changed) == ([], 1, False)
+    await mine.write(put("a"))
+    assert (await mine.read(names), mine.trailers, mine.changed) == (["a", "trailer"], [], True)
+
+
+async def test_a_look_whose_change_ran_beside_an_idle_one_still_owes_its_trailer(
+    mine: TenantDatabase,
+) -> None:
+    mine.looking = True
+    mine.trailers.append(put("trailer"))
+    await asyncio.gather(mine.write(look), *(mine.write(put(f"n{i}")) for i in range(4)))
+    assert mine.changed
+    await mine.write(look)
+    assert (await mine.read(names)).count("trailer") == 1
+    assert mine.trailers == []
+
+
+async def look(tx: Transaction) -> None:
+    """A transaction that finds nothing to do."""

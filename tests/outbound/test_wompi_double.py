@@ -211,7 +211,7 @@ async def test_a_batch_is_paid_once_and_found(house: House) -> None:
     assert limits.consumed == 7_500_000
     with pytest.raises(Rejected) as wrong:
         await house.payouts.create("key-2", replace(batch, payees=(replace(payee, bank_id="x"),)))
-    assert wrong.value.field == "payee.bank_code"
+    assert wrong.value.field == "beneficiary.bank_code"
     with pytest.raises(Rejected, match="lacks the money"):
         much = replace(payee, amount=100_000_000_000)
         await house.payouts.create("key-3", replace(batch, payees=(much,)))

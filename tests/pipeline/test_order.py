@@ -155,6 +155,51 @@ async def test_a_local_argument_works_beside_the_files_only(
     assert house.ledger.steps == []
 
 
+# --- the house's own looks ----------------------------------------------------------------------
+
+
+async def test_the_houses_own_look_takes_nothing_of_the_tenants_rate_and_usage(
+    house: House,
+) -> None:
+    house.limit = RateLimited("too many calls", retry_after=2.0)
+    for what in (GET, PUT):
+        await house.run(what, house=True)
+    assert house.counted == []
+    assert house.ledger.committed == ["row:a", "audit:shelf_put"]
+
+
+async def test_a_look_that_changed_nothing_is_not_recorded(house: House) -> None:
+    async def shelf_put(shelf: Shelf) -> dict[str, str]:
+        async def nothing(tx: Any) -> None: ...
+
+        await shelf.database.write(nothing)
+        return {}
+
+    await house.run(operation(shelf_put), house=True)
+    assert house.ledger.committed == []
+    await house.run(operation(shelf_put))
+    assert house.ledger.committed == ["audit:shelf_put"]
+
+
+async def test_what_a_failed_look_had_changed_is_recorded(house: House) -> None:
+    async def shelf_put(shelf: Shelf) -> dict[str, str]:
+        await shelf.put("a")
+        raise Conflict("no")
+
+    with pytest.raises(Conflict):
+        await house.run(operation(shelf_put), house=True)
+    assert house.ledger.committed == ["row:a", "audit:shelf_put"]
+
+
+async def test_a_look_of_the_house_needs_its_scope_and_an_active_tenant(house: House) -> None:
+    with pytest.raises(Forbidden):
+        await house.run(PUT, {}, "shelf:read", house=True)
+    house.active.clear()
+    with pytest.raises(NotFound):
+        await house.run(PUT, house=True)
+    assert house.ledger.committed == []
+
+
 # --- consent ------------------------------------------------------------------------------------
 
 

@@ -290,3 +290,27 @@ async def test_a_real_client_collects_and_reads_the_resource(here: Shop, mode: A
         assert "'o-1'" in shown.messages[0].content.text
         wrong = await client.call_tool("payments_create", order(amount=1.5))
         assert wrong.is_error and wrong.meta["pro.tause/error"]["field"] == "amount"
+
+
+async def test_a_tenant_below_inherits_the_names_of_the_secrets_and_never_the_secrets(
+    here: Shop,
+) -> None:
+    keys = here.sandbox.keys
+    held = {"private": keys.private, "integrity": keys.integrity, "events": keys.events}
+    for name, value in held.items():
+        await here.call("secrets_put", {"name": name, "value": value})
+    values = {"payments.wompi.public_key": keys.public}
+    values["payments.wompi.private_key"] = "secret://private"
+    values |= {f"payments.wompi.{n}_secret": f"secret://{n}" for n in ("integrity", "events")}
+    await here.call("tenants_configure", {"values": values})
+    await here.house.tenant("below", parent="acme")
+    await here.call("payments_create", order())
+    for name, value in held.items():
+        with pytest.raises(Unconfigured) as lacking:
+            await here.call("payments_create", order(), "below")
+        assert str(lacking.value) == (
+            f"payments.wompi.*: this tenant has no secret '{name}', or it has expired: store it with "
+            "secrets_put (what names a secret is inherited from a tenant above, the secret never)"
+        )
+        await here.call("secrets_put", {"name": name, "value": value}, "below")
+    assert (await here.call("payments_create", order(), "below"))["status"] == "awaiting_payer"

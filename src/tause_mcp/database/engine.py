@@ -84,17 +84,19 @@ class TenantDatabase:
     """The database as one call of one tenant sees it: every statement is bound to the tenant.
 
     `trailers` run inside this call's first transaction that commits: the audit entry and the mark
-    of an idempotency key thus stand or fall with the change itself.
+    of an idempotency key thus stand or fall with the change itself. A `looking` call is expected to
+    change nothing: its trailers wait for the first transaction of which a statement touched a row.
     """
 
-    __slots__ = ("_database", "_tenant", "changed", "trailers")
+    __slots__ = ("_database", "_tenant", "changed", "looking", "trailers")
 
     def __init__(self, database: Database, tenant: TenantId) -> None:
         self._database = database
         self._tenant = tenant
         self.trailers: list[Work[None]] = []
         self.changed = False
-        """Whether a transaction of this call has committed."""
+        """Whether a transaction of this call has committed; while `looking`, one that touched a row."""
+        self.looking = False
 
     @property
     def tenant(self) -> TenantId:
@@ -117,11 +119,14 @@ class TenantDatabase:
     async def write(self, work: Work[T], *, house: bool = False) -> T:
         """One durable change. `house`: of the tree too, where other tenants stand in it."""
         trailers, self.trailers = self.trailers, []  # a parallel write of this call runs none
+        counts = False
 
         async def whole(tx: Transaction) -> T:
+            nonlocal counts
             bound = _Bound(tx, self._tenant)
             result = await work(bound)
-            for trailer in trailers:
+            counts = bound.touched > 0 or self.changed or not self.looking
+            for trailer in trailers if counts else ():
                 await trailer(bound)
             return result
 
@@ -130,18 +135,22 @@ class TenantDatabase:
         except BaseException:
             self.trailers = trailers + self.trailers
             raise
-        self.changed = True
+        if counts:
+            self.changed = True
+        else:
+            self.trailers = trailers + self.trailers
         return result
 
 
 class _Bound:
     """A transaction that adds the tenant to every statement: `tenant` and column `tenant_id`."""
 
-    __slots__ = ("_tenant", "_tx")
+    __slots__ = ("_tenant", "_tx", "touched")
 
     def __init__(self, tx: Transaction, tenant: TenantId) -> None:
         self._tx = tx
         self._tenant = tenant
+        self.touched = 0
 
     async def all(self, statement: Statement, /, **values: Any) -> list[Row]:
         return await self._tx.all(statement, **values, tenant=self._tenant, tenant_id=self._tenant)
@@ -152,7 +161,11 @@ class _Bound:
         )
 
     async def run(self, statement: Statement, /, **values: Any) -> int:
-        return await self._tx.run(statement, **values, tenant=self._tenant, tenant_id=self._tenant)
+        touched = await self._tx.run(
+            statement, **values, tenant=self._tenant, tenant_id=self._tenant
+        )
+        self.touched += touched
+        return touched
 
 
 DEFAULT_OPTIONS = Options()

@@ -169,9 +169,9 @@ def test_a_repeated_idempotency_key_is_a_reference_that_is_used(code: str) -> No
     [
         ("EXC_008", "amount"),
         ("EXC_017", "amount"),
-        ("EXC_033", "payee.key"),
-        ("EXC_034", "payee.key"),
-        ("EXC_035", "payee.key"),
+        ("EXC_033", "beneficiary.key"),
+        ("EXC_034", "beneficiary.key"),
+        ("EXC_035", "beneficiary.key"),
     ],
 )
 def test_a_known_code_says_what_to_do(code: str, field: str) -> None:
@@ -183,9 +183,9 @@ def test_a_known_code_says_what_to_do(code: str, field: str) -> None:
 @pytest.mark.parametrize(
     ("message", "field"),
     [
-        (["transactions.0.bankId must be the id of a bank"], "payee.bank_code"),
-        (["transactions[1].accountNumber must be a number"], "payee.account_number"),
-        (["shoe is no size", "legalId must be a string"], "payee.document"),
+        (["transactions.0.bankId must be the id of a bank"], "beneficiary.bank_code"),
+        (["transactions[1].accountNumber must be a number"], "beneficiary.account_number"),
+        (["shoe is no size", "legalId must be a string"], "beneficiary.document"),
         ("amount must be positive", "amount"),
     ],
 )

@@ -61,7 +61,7 @@ class Bound:
 
     async def accepted(self, text: str) -> tuple[str, ...]:
         if text not in self.held:
-            raise NotFound("no")
+            raise NotFound(f"no secret {text}: store it with secrets_put")
         return self.held[text]
 
 
@@ -95,7 +95,9 @@ async def test_own_keys_win_as_a_whole() -> None:
 async def test_a_secret_that_is_gone_is_told_by_name_and_never_by_value() -> None:
     of = bound(OWN)
     del of.held["secret://prv"]
-    with pytest.raises(Unconfigured, match="secrets_put"):
+    with pytest.raises(
+        Unconfigured, match=r"payments\.wompi\.\*: no secret secret://prv: .*secrets_put"
+    ):
         await accounts.account_of(of)
     of = bound({**OWN, "payments.wompi.public_key": "pub_prod_own"})
     with pytest.raises(Unconfigured) as mixed:

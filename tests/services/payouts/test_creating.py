@@ -157,6 +157,15 @@ async def test_more_than_the_account_holds_is_refused_with_what_to_do(desk: Desk
     assert await desk.payouts.recent() == []
 
 
+async def test_what_wompi_refuses_is_told_by_the_callers_own_argument(desk: Desk) -> None:
+    prepared = await desk.payouts.prepare(order())
+    desk.sandbox.state.ledger.banks.clear()
+    row = await desk.payouts._insert(prepared, retry=False)
+    told = await desk.payouts.reconcile(row.id)
+    assert told.status == "error"
+    assert told.status_message.startswith("beneficiary.bank_code: the bank cannot be paid")
+
+
 async def test_money_that_went_meanwhile_ends_the_attempt(desk: Desk) -> None:
     prepared = await desk.payouts.prepare(order())
     desk.sandbox.state.ledger.balance = 100

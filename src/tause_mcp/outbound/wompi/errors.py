@@ -30,6 +30,11 @@ class Refused(ProviderError):
         self.reason = reason
         self.messages = messages
 
+    @property
+    def named(self) -> str:
+        """Its text, behind the argument at fault where there is one."""
+        return f"{self.field}: {self}" if self.field else str(self)
+
 
 class Rejected(Refused, Invalid):
     """Refused for an argument of the caller's, which `field` names in our terms."""

@@ -96,10 +96,8 @@ async def account_of(binding: Binding) -> Account:
             integrity_secret=await secrets.resolve(stated["integrity_secret"]),
             events_secrets=await secrets.accepted(stated["events_secret"]),
         )
-    except NotFound:
-        raise Unconfigured(
-            f"a secret that {_PREFIX}* name does not exist or has expired: store it with secrets_put"
-        ) from None
+    except NotFound as gone:
+        raise Unconfigured(f"{_PREFIX}*: {gone}") from None
 
 
 async def wompi_of(binding: Binding) -> Wompi:

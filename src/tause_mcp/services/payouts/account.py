@@ -97,11 +97,8 @@ async def account(binding: Binding) -> PayoutsAccount:
             environment=stated["environment"],
             events_secrets=() if events is None else await secrets.accepted(events),
         )
-    except NotFound:
-        raise Unconfigured(
-            f"a secret that {_PREFIX}* names does not exist among the tenant's own, or has expired: "
-            "store it with secrets_put"
-        ) from None
+    except NotFound as gone:
+        raise Unconfigured(f"{_PREFIX}*: {gone}") from None
 
 
 async def wompi(binding: Binding) -> Payouts:

@@ -64,7 +64,7 @@ class Sender:
         except ReferenceUsed:
             return await book.used(row, claim, look, _NOT_SHOWN)
         except Refused as refused:
-            return await book.refused(row, claim, look, str(refused))
+            return await book.refused(row, claim, look, refused.named)
         except (NotSent, Unconfigured):
             await self._back(row, claim)
             raise

@@ -59,7 +59,7 @@ class Secrets:
         return await self._shelf.list(after, count)
 
     async def resolve(self, text: str) -> str:
-        """`text`, or the value that `secret://name` stands for.
+        """`text`, or the value that `secret://name` stands for among the tenant's own secrets.
 
         The value is for the wire of an outside company: never for an answer, a log or a row.
 
@@ -76,9 +76,13 @@ class Secrets:
         return (held.value,) if held.previous is None else (held.value, held.previous)
 
     async def _held(self, reference: str) -> Held:
-        held = await self._shelf.read(check_name(reference.removeprefix(REFERENCE)))
+        name = check_name(reference.removeprefix(REFERENCE))
+        held = await self._shelf.read(name)
         if held is None or (held.expires_at is not None and held.expires_at <= now()):
-            raise NotFound("the secret does not exist or has expired: store it with secrets_put")
+            raise NotFound(
+                f"this tenant has no secret {name!r}, or it has expired: store it with secrets_put "
+                "(what names a secret is inherited from a tenant above, the secret never)"
+            )
         return held
 
 
