@@ -10,6 +10,7 @@ import httpx2
 
 from tause_mcp.pipeline import Invocation
 from tause_mcp.platform import Platform
+from tause_mcp.services.payments import Links
 from tause_mcp.tenancy import Caller, Scopes, TenantId
 from tause_mcp.testing.home import House, house
 from tause_mcp.testing.walk_stage import Scene
@@ -89,6 +90,18 @@ async def token(sandbox: Sandbox, served: Served, number: str = "424242424242424
     return str(answer.json()["data"]["id"])
 
 
+async def paid_by_link(url: str, **told: str) -> str:
+    """Somebody pays by a link of the double's, at its own page; Wompi's id of the transaction."""
+    form = {
+        **{"accept-terms": "on", "accept-personal": "on", "customer-data:email": ANA["email"]},
+        **{"method": "CARD", "card": "4242424242424242", **told},
+    }
+    async with httpx2.AsyncClient(timeout=60, trust_env=False) as http:
+        answer = await http.post(url, data=form)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"].rpartition("/")[2].rpartition("id=")[2].partition("&")[0]
+
+
 async def pays_out(run: Callable[[str, dict[str, Any]], Any], sandbox: Sandbox) -> None:
     """Give a tenant, whose tools `run` runs, keys of its own for payouts."""
     keys = sandbox.keys
@@ -105,8 +118,9 @@ async def pays_out(run: Callable[[str, dict[str, Any]], Any], sandbox: Sandbox) 
 
 
 def stocked(platform: Platform, sandbox: Sandbox, served: Served) -> Callable[[Scene], Any]:
-    """For the isolation walk: every tenant begins with a saved card that can be charged, which its
-    own key could not bring about without a payer, and with keys of payouts."""
+    """For the isolation walk: every tenant begins with a saved card that can be charged and with a
+    payment by a link, which its own key could not bring about without a payer, and with keys of
+    payouts."""
 
     async def prepare(scene: Scene) -> None:
         owner = Caller("local:walk", TenantId(scene.tenant), Scopes(frozenset({"*:*"})))
@@ -128,5 +142,13 @@ def stocked(platform: Platform, sandbox: Sandbox, served: Served) -> Callable[[S
         made = await platform.pipeline.run(saved, Invocation(caller, arguments))
         assert made.value["status"] == "available", made.value
         scene.handles.harvest("payments_save_source", made.value)
+        link = await platform.binding(caller, saved).service(Links).create("Curso", "x")
+        email = {"customer-data:email": arguments["customer"]["email"], "amount-in-cents": "500000"}
+        named = f"wtx_{await paid_by_link(str(link.url), **email)}"
+        reconcile = platform.catalog.tools["payments_reconcile"]
+        paid = await platform.pipeline.run(reconcile, Invocation(caller, {"id": named}))
+        assert paid.value["link_id"] == link.id, paid.value
+        told = {name: paid.value[name] for name in ("id", "link_id", "provider_id", "reference")}
+        scene.handles.harvest("payments_reconcile", [{"id": named}, told])
 
     return prepare

@@ -98,7 +98,7 @@ class Book(Generic[R]):
                 return row, False
             number = next_number
         values = make(number)
-        await tx.run(self.statements.insert, **{**_blank(self.statements), **values})
+        await tx.run(self.statements.insert, **{**self.statements.blank, **values})
         found = await tx.first(self.statements.last, **of)
         assert found is not None, "the attempt is there, whoever made it"
         row = self.row_of(*found)
@@ -242,9 +242,3 @@ class Book(Generic[R]):
             )
             self.changed(row.id)
         return await self.row(row.id)
-
-
-def _blank(statements: Statements) -> dict[str, Any]:
-    """Columns of a new row that hold nothing yet."""
-    empty = {column.name: None for column in statements.table.c if column.nullable}
-    return empty | dict.fromkeys(("claimed_until", "checks", "checked_at"), 0)

@@ -117,6 +117,9 @@ class Statements:
         self.table = table
         self.shown = tuple(one for one in c if one.name not in ("tenant_id", "claim"))
         """The columns of a row, in its order."""
+        counters = dict.fromkeys(("claimed_until", "checks", "checked_at"), 0)
+        self.blank = {one.name: None for one in c if one.nullable} | counters
+        """Columns of a new row that hold nothing yet."""
         self.mine = (c.tenant_id == TENANT, c.id == ID)
         held = (*self.mine, c.state == SENDING, c.claim == HOLDER)
         self.insert = insert_once(table)

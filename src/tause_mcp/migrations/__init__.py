@@ -10,7 +10,7 @@ from tause_mcp.database.sqlite import path_of
 from tause_mcp.errors import Misconfigured
 from tause_mcp.settings import Settings
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest revision. A test compares it with the scripts."""
 
 _HERE = Path(__file__).parent

@@ -15,11 +15,12 @@ from tause_mcp.services.payouts import PayoutEvents, Payouts
 Text = Annotated[str, Field(max_length=200)]
 
 
-async def payments_hear(payments: Payments, reference: Text, transaction: Text) -> list[str]:
-    """The payments that a genuine event is about; each is due now, whatever comes after."""
-    return await payments.seen_event(
-        _event({"transaction": {"reference": reference, "id": transaction}})
-    )
+async def payments_hear(
+    payments: Payments, reference: Text, transaction: Text, link: Text
+) -> list[str]:
+    """What a genuine event is about; each is due now, whatever comes after."""
+    told = {"reference": reference, "id": transaction, "payment_link_id": link}
+    return await payments.seen_event(_event({"transaction": told}))
 
 
 async def payouts_hear(payouts: Payouts, reference: Text, payout: Text) -> list[str]:
@@ -35,6 +36,7 @@ def of_payments(platform: Any) -> Ear:
         lambda event: {
             "reference": event.text("transaction", "reference"),
             "transaction": event.text("transaction", "id"),
+            "link": event.text("transaction", "payment_link_id"),
         },
         _hearing(platform, payments_hear, "payments"),
         platform.catalog.tools["payments_reconcile"],
@@ -57,7 +59,7 @@ def of_payouts(platform: Any) -> Ear:
 
 def _hearing(platform: Any, fn: Any, capability: str) -> Operation:
     declared = Resource(fn, "", fn.__name__, f"{capability}:write")
-    screen = without_cards("reference", "transaction", "payout")  # ids of the provider's
+    screen = without_cards("reference", "transaction", "payout", "link")  # ids of the provider's
     return compile_operation(declared, capability, frozenset(platform.catalog.services), screen)
 
 

@@ -179,6 +179,7 @@ class PaymentOut(TypedDict):
     void_status: NotRequired[str]
     source_id: NotRequired[str]
     schedule_id: NotRequired[str]
+    link_id: NotRequired[str]
     problem: NotRequired[str]
     created_at: str
     updated_at: str

@@ -46,6 +46,9 @@ __all__ = [
 COLLECT = Hints(destructive=False, idempotent=True, open_world=True)
 LOOK = Hints(read_only=True, destructive=False, idempotent=True, open_world=True)
 PaymentId = Annotated[str, Field(pattern=r"^pay_[0-9a-f]{32}$")]
+KeptId = Annotated[
+    str, Field(pattern=r"^((pay|src|sch|lnk)_[0-9a-f]{32}|wtx_[A-Za-z0-9_-]{1,64})$")
+]
 _METHODS = {
     "card": "card",
     "pse": "PSE",
@@ -202,7 +205,8 @@ async def _void_asks(
     found, cents = await payments.voidable(id, amount["amount"] if amount else None)
     if not cents:
         return None
-    whose = f" from {found.customer.email}" if found.customer else ""
+    payer = found.customer
+    whose = f" from {payer.email}" if payer and payer.email else ""
     summary = (
         f"Give back {shapes.pesos(cents)} of the card payment of {shapes.pesos(found.amount)}"
         f"{whose} for order {found.order_id}"
@@ -239,10 +243,11 @@ async def payments_list_banks(banks: Banks) -> BankList:
 @tool("Reconcile with Wompi", scope="payments:write", cost=2, hints=SET, open_result=True)
 async def payments_reconcile(
     reconciling: Reconciling,
-    id: Annotated[str, Field(pattern=r"^(pay|src|sch|lnk)_[0-9a-f]{32}$")],  # noqa: A002  # the name that callers write
+    id: KeptId,  # noqa: A002  # the name that callers write
 ) -> dict[str, Any]:
     """Bring a payment, source, schedule or link to what Wompi has now, and tell it.
 
-    The server does this by itself; use it when somebody waits.
+    The server does this by itself; use it when somebody waits. `wtx_` before Wompi's id of a
+    transaction by one of your links records that payment, where its event was lost.
     """
     return shapes.anything(await reconciling.reconcile(id))

@@ -41,6 +41,7 @@ from tause_mcp.services.payments import (
     sending,
     tables,
 )
+from tause_mcp.services.payments.by_link import LinkPayments
 from tause_mcp.services.payments.ledger import Ledger
 from tause_mcp.services.payments.record import Row, names
 from tause_mcp.services.payments.service import Payments
@@ -115,6 +116,26 @@ class Provider:
     def charged(self) -> list[Transaction]:
         """What took money."""
         return [t for t in self.transactions.values() if t.status in ("APPROVED", "VOIDED")]
+
+    def pay(self, link_id: str, **told: Any) -> Transaction:
+        """Somebody pays by a link."""
+        number = next(self.numbers)
+        made = Transaction(
+            **{
+                "id": f"1-1769351602-{number}",
+                "status": "APPROVED",
+                "reference": f"test_{link_id}_{number}",
+                "amount": 500_000,
+                "currency": "COP",
+                "method": "CARD",
+                "merchant_key": KEY,
+                "link_id": link_id,
+                "email": ANA.email,
+                **told,
+            }
+        )
+        self.transactions[made.reference] = made
+        return made
 
     def set(self, reference: str, status: str, **told: Any) -> None:
         of = self.transactions[reference]
@@ -218,6 +239,9 @@ class Fake(Wompi):
 
         return await self.provider.ask("create_link", work)
 
+    async def link(self, link_id: str) -> Link | None:
+        return await self.provider.ask("link", lambda: self.provider.links.get(link_id))
+
     async def close_link(self, link_id: str) -> Link | None:
         def work() -> None:
             self.provider.links[link_id] = replace(self.provider.links[link_id], active=False)
@@ -289,7 +313,8 @@ class Till:
 
     @property
     def reconciling(self) -> Reconciling:
-        return Reconciling(self.payments, self.sources, self.schedules, self.links)
+        by_link = LinkPayments(self.ledger, self.links)
+        return Reconciling(self.payments, self.sources, self.schedules, self.links, by_link)
 
     def sweep(self, only: TenantId | None = None) -> Sweep:
         """The sweeper, with the service in place of the tool."""

@@ -134,6 +134,7 @@ def transaction(found: Mapping[str, Any]) -> Transaction | None:
         merchant_id=str(inner(found, "merchant").get("id") or own.partition("-")[0])[:_LONGEST],
         source_id=whole(found, "payment_source_id"),
         link_id=text(found, "payment_link_id"),
+        email=text(found, "customer_email"),
         created_at=text(found, "created_at"),
         finalized_at=text(found, "finalized_at"),
         details=_details(extra),

@@ -108,6 +108,7 @@ class Transaction:
     merchant_id: str = ""
     source_id: int | None = None
     link_id: str = ""
+    email: str = field(default="", repr=False)
     created_at: str = ""
     finalized_at: str = ""
     details: Mapping[str, str | int] = field(default_factory=dict)

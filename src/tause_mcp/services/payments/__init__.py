@@ -9,7 +9,8 @@ The services, each bound to one tenant (`binding.service(Payments)`), and what t
   `reconcile` -> `SavedSource`; `Schedules`: `schedule`, `unschedule`, `get`, `recent`, `reconcile`
   -> `Schedule`; `Links`: `create`, `cancel`, `get`, `recent`, `reconcile` -> `PayLink` (`saved.py`)
 - `Banks`: `list` -> `outbound.wompi.Bank`, cached for a day
-- `Reconciling`: `reconcile(id)` of whatever kind the id is (`pay_`, `src_`, `sch_`, `lnk_`); the
+- `Reconciling`: `reconcile(id)` of whatever kind the id is (`pay_`, `src_`, `sch_`, `lnk_`, and
+  `wtx_` before Wompi's id of a transaction by a link, which becomes a `Payment`); the
   tool `payments_reconcile` calls it, for everybody and for the sweeper
 - `Events`: `secrets()` of the account, for `outbound.wompi.read_event`
 
@@ -24,6 +25,7 @@ from tause_mcp.capability import Backends, Binding, Capability
 from tause_mcp.cards import without_cards
 from tause_mcp.due import Sweep, by_tool
 from tause_mcp.services.payments.account import KEYS, Banks, Shelf, account_of, lacks, wompi_of
+from tause_mcp.services.payments.by_link import LinkPayments
 from tause_mcp.services.payments.ledger import Ledger
 from tause_mcp.services.payments.links import Links
 from tause_mcp.services.payments.record import names
@@ -43,16 +45,21 @@ from tause_mcp.services.payments.values import (
 from tause_mcp.services.tenants import TenantDirectory
 
 TOOL = "payments_reconcile"
-KINDS = ("payment", "source", "schedule", "link")
+KINDS = ("payment", "source", "schedule", "link", "transaction")
 
 
 class Reconciling:
     """Brings anything of payments to the provider's truth, by its id."""
 
     def __init__(
-        self, payments: Payments, sources: Sources, schedules: Schedules, links: Links
+        self,
+        payments: Payments,
+        sources: Sources,
+        schedules: Schedules,
+        links: Links,
+        by_link: LinkPayments,
     ) -> None:
-        self._of = {"src": sources, "sch": schedules, "lnk": links}
+        self._of = {"src": sources, "sch": schedules, "lnk": links, "wtx": by_link}
         self._payments = payments
 
     async def reconcile(self, id_: str) -> Payment | SavedSource | Schedule | PayLink:
@@ -111,6 +118,7 @@ def _reconciling(binding: Binding) -> Reconciling:
         binding.service(Sources),
         binding.service(Schedules),
         binding.service(Links),
+        LinkPayments(ledger(binding), binding.service(Links)),
     )
 
 

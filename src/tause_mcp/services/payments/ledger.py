@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from tause_mcp import times
+from tause_mcp import due, times
 from tause_mcp.capability import Cipher
 from tause_mcp.database import TenantDatabase, Transaction
 from tause_mcp.errors import Unconfigured
@@ -21,6 +21,7 @@ from tause_mcp.services.payments.values import Payment
 
 KIND = "payment"
 """How the rows of `due` name an intent."""
+LINK = "link"
 TARGETS = {
     "PENDING": tables.PENDING,
     "APPROVED": tables.APPROVED,
@@ -131,6 +132,8 @@ class Ledger:
         if target == tables.PENDING and redirect and not moved:
             told = {"of": row.id, "redirect": redirect, "now": times.now()}
             moved = bool(await tx.run(tables.REDIRECT, **told))
+        if moved and row.link_id is not None and target == tables.APPROVED:
+            await due.put(tx, LINK, row.link_id, times.now())  # it may serve no other payment
         return moved
 
 

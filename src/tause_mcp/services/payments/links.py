@@ -9,11 +9,12 @@ from tause_mcp.errors import Conflict, Invalid, NotFound, TauseError, Unconfigur
 from tause_mcp.intents import CLAIM, SOON, new_id, page_after
 from tause_mcp.outbound.wompi import Link, NewLink, NotSent, Refused, Uncertain, Wompi
 from tause_mcp.services.payments import source_tables as tables
+from tause_mcp.services.payments.ledger import LINK as KIND
 from tause_mcp.services.payments.ledger import Ledger, safe_url
 from tause_mcp.services.payments.saved import LinkRow, PayLink, link_of, seal_texts
+from tause_mcp.services.payments.tables import PAID_BY_LINK
 from tause_mcp.services.payments.values import CURRENCY, check_amount
 
-KIND = "link"
 _LOST = (
     "whether Wompi made this link is not known: look for it in Wompi's dashboard (sku {sku}) and "
     "close it there, or make another"
@@ -168,23 +169,51 @@ class Links:
             return await self.get(id_)
 
     async def reconcile(self, id_: str) -> PayLink:
-        """Close what is to be closed; say of what was never answered that it is not known."""
+        """Close what is to be closed; take over that Wompi did; say of what was never answered that
+        it is not known.
+
+        Raises:
+            NotFound. Unavailable: Wompi cannot be asked. Unconfigured.
+        """
         row = await self.row(id_)
         if row.state == tables.CREATING and row.created_at + CLAIM <= times.now():
             return await self._settle(row, tables.UNKNOWN, None, _LOST.format(sku=row.sku))
         if row.state == tables.CANCELLING:
             await self._close(row)
+        elif row.state == tables.ACTIVE:
+            await self._read(row)
         elif row.state != tables.CREATING:
             await self._ledger.database.write(lambda tx: due.end(tx, KIND, id_))
         return await self.get(id_)
 
-    async def _close(self, row: LinkRow) -> None:
-        """At Wompi, where any number of times is once."""
+    async def account(self, row: LinkRow) -> Wompi:
+        """The account that it was made with, when that is the one in force."""
         wompi = await self._ledger.wompi()
         if wompi.account.public_key != row.account:
             raise Unconfigured(
                 f"this link was made with other Wompi keys (environment {row.environment})"
             )
+        return wompi
+
+    async def _read(self, row: LinkRow) -> None:
+        """Whether Wompi still takes payments by it: one for single use ends when it is paid."""
+        found = await (await self.account(row)).link(row.provider_id or "")
+        over = found is not None and not found.active
+
+        async def work(tx: Transaction) -> bool:
+            await due.end(tx, KIND, row.id)
+            if not over:
+                return False
+            paid = row.single_use and await tx.first(PAID_BY_LINK, of_link=row.id)
+            target = tables.PAID if paid else tables.CANCELLED
+            return bool(await tx.run(tables.CLOSED_LINK, of=row.id, target=target, now=times.now()))
+
+        if await self._ledger.database.write(work):
+            self._ledger.changed(row.id)
+
+    async def _close(self, row: LinkRow) -> None:
+        """At Wompi, where any number of times is once."""
+        wompi = await self.account(row)
         await wompi.close_link(row.provider_id or "")
 
         async def work(tx: Transaction) -> None:

@@ -43,6 +43,7 @@ class Row(NamedTuple):
     void_state: str | None
     source_id: str | None
     schedule_id: str | None
+    link_id: str | None
     problem: str | None
     created_at: int
     updated_at: int
@@ -121,6 +122,7 @@ def shown(row: Row, kept: Sealed | None, pay_url: str) -> Payment:
         void_status=_void_status(row),
         source_id=row.source_id,
         schedule_id=row.schedule_id,
+        link_id=row.link_id,
         problem=row.problem,
         customer=kept.customer if kept else None,
     )

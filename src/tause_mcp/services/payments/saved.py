@@ -24,7 +24,7 @@ SourceStatus = Literal[
 ]
 Every = Literal["day", "week", "month", "year"]
 ScheduleStatus = Literal["active", "ended", "cancelled"]
-LinkStatus = Literal["processing", "active", "unknown", "error", "cancelling", "cancelled"]
+LinkStatus = Literal["processing", "active", "paid", "unknown", "error", "cancelling", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from tause_mcp.errors import Conflict, Invalid, NotFound, Unavailable
 from tause_mcp.outbound.wompi import Event, Wompi
 from tause_mcp.services.payments import tables
 from tause_mcp.services.payments.attempts import Attempt, Maker, following, place
+from tause_mcp.services.payments.by_link import heard
 from tause_mcp.services.payments.ledger import KIND, Ledger, mismatch
 from tause_mcp.services.payments.reconciling import Reconciler
 from tause_mcp.services.payments.record import Row, Sealed, read
@@ -278,12 +279,14 @@ class Payments:
         return await self._ledger.shown(row), more
 
     async def seen_event(self, event: Event) -> list[str]:
-        """The payments that a genuine event is about, by their ids; each is due now.
+        """What a genuine event is about, by the ids to reconcile; each is due now: payments, or a
+        transaction by one of our links that has none yet.
 
         Nothing of the event is believed: `reconcile` each of them.
         """
         told = event.of("transaction")
         reference, provider = str(told.get("reference") or ""), str(told.get("id") or "")
+        link = str(told.get("payment_link_id") or "")
 
         async def work(tx: Transaction) -> list[str]:
             rows = await tx.all(tables.INTENTS.of_reference, of_reference=reference)
@@ -291,7 +294,8 @@ class Payments:
             found = list(dict.fromkeys(row[0] for row in rows))
             for id_ in found:
                 await due.put(tx, KIND, id_, times.now())
-            return found
+            by_link = None if found else await heard(tx, provider, link)
+            return found if by_link is None else [by_link]
 
         return await self._ledger.database.write(work)
 

@@ -95,7 +95,7 @@ READY, SENDING, PENDING, ERROR, EXPIRED = STATES
 AWAITING, AVAILABLE, UNKNOWN = "awaiting_payer", "available", "unknown"
 REMOVING, REMOVED = "removing", "removed"
 ACTIVE, ENDED, CANCELLED = "active", "ended", "cancelled"
-CREATING, CANCELLING = "creating", "cancelling"
+CREATING, CANCELLING, PAID = "creating", "cancelling", "paid"
 
 _s, _h, _l = sources.c, schedules.c, links.c
 
@@ -209,6 +209,14 @@ OF_SOURCE = Statement(
 _link = (_l.tenant_id == TENANT, _l.id == ID)
 INSERT_LINK = Statement(sa.insert(links))
 LINK = Statement(sa.select(*_shown(links)).where(*_link))
+LINK_OF_PROVIDER = Statement(
+    sa.select(*_shown(links)).where(
+        _l.tenant_id == TENANT,
+        _l.provider_id == text("of_link"),
+        _l.state.in_((ACTIVE, CANCELLING, CANCELLED, PAID)),
+    )
+)
+"""The link that Wompi knows by this id, if it is surely ours."""
 LINKS = newest(links, _shown(links))
 SETTLE_LINK = Statement(
     sa.update(links)
@@ -224,6 +232,15 @@ SETTLE_LINK = Statement(
 """What came of the one post."""
 CANCEL_LINK = Statement(
     sa.update(links).where(*_link, _l.state == ACTIVE).values(state=CANCELLING, updated_at=NOW)
+)
+CLOSED_LINK = Statement(
+    sa.update(links).where(*_link, _l.state == ACTIVE).values(state=text("target"), updated_at=NOW)
+)
+"""Wompi takes no more payments by it."""
+LINK_PROBLEM = Statement(
+    sa.update(links)
+    .where(*_link, sa.or_(_l.problem.is_(None), _l.problem != text("said")))
+    .values(problem=text("said"), updated_at=NOW)
 )
 CANCELLED_LINK = Statement(
     sa.update(links).where(*_link, _l.state == CANCELLING).values(state=CANCELLED, updated_at=NOW)

@@ -50,6 +50,7 @@ payments = sa.Table(
     sa.Column("void_state", sa.Text),
     sa.Column("source_id", sa.Text),
     sa.Column("schedule_id", sa.Text),
+    sa.Column("link_id", sa.Text),
     sa.Column("problem", sa.Text),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("updated_at", sa.BigInteger, nullable=False),
@@ -62,6 +63,7 @@ payments = sa.Table(
     sa.Index("payments_by_provider", "tenant_id", "provider_id"),
     sa.Index("payments_by_time", "tenant_id", "created_at", "id"),
     sa.Index("payments_by_schedule", "tenant_id", "schedule_id", "state"),
+    sa.Index("payments_by_link", "tenant_id", "link_id"),
 )
 """One row is one attempt at one order. `sealed` holds what is the payer's: customer, details of the
 method, acceptance, description. Amounts in cents; times in epoch microseconds. `checks` counts the
@@ -109,6 +111,17 @@ EXPIRE_SCHEDULED = INTENTS.ended(
     status_message=text("message"),
 )
 """The schedule was ended before these were sent."""
+
+PAID_BY_LINK = Statement(
+    sa.select(_p.id)
+    .where(
+        _p.tenant_id == TENANT,
+        _p.link_id == text("of_link"),
+        _p.state.in_((APPROVED, VOIDED)),
+    )
+    .limit(1)
+)
+"""Whether anybody has paid by a link."""
 
 _GIVEN_BACK = sa.case(
     (_p.void_state.is_not(None), _p.voided + _p.voiding),

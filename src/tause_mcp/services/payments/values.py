@@ -118,6 +118,7 @@ class Payment:
     void_status: str | None = None
     source_id: str | None = None
     schedule_id: str | None = None
+    link_id: str | None = None
     problem: str | None = None
     customer: Customer | None = None
 
