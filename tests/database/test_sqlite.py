@@ -108,6 +108,43 @@ async def test_writers_that_wait_share_a_commit(
     assert frames() - before < 40 * 4096, "each of them wrote a page of its own"
 
 
+async def crowd(database: SqliteDatabase, mine: TenantDatabase, name: str = "crowd") -> None:
+    """Three changes in one commit."""
+    gate, task = await held(database)
+    writes = [asyncio.create_task(mine.write(put(f"{name}{n}"))) for n in range(3)]
+    await asyncio.sleep(0)
+    gate.opened.set()
+    await asyncio.gather(task, *writes)
+
+
+async def test_as_many_as_last_time_are_waited_for(
+    database: SqliteDatabase, mine: TenantDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tause_mcp.database.sqlite._MOMENT", BUSY)
+    await crowd(database, mine)
+    writes = [asyncio.create_task(mine.write(put(f"n{n}"))) for n in range(2)]
+    done, _ = await asyncio.wait(writes, timeout=0.1)
+    assert not done
+    await asyncio.gather(*writes, mine.write(put("the third")))
+    assert len(await mine.read(names)) == 6
+
+
+async def test_nobody_waits_for_more_than_a_moment_nor_beyond_the_end(
+    sqlite_notes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_sqlite(sqlite_notes) as database:
+        mine = TenantDatabase(database, TenantId("ta"))
+        await crowd(database, mine)
+        await mine.write(put("alone"))
+        monkeypatch.setattr("tause_mcp.database.sqlite._MOMENT", 10 * BUSY)
+        await crowd(database, mine, "more")
+        last = asyncio.create_task(mine.write(put("last")))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(BUSY):
+            await database.aclose()
+        assert await last is None
+
+
 async def test_a_caller_that_left_before_its_turn_changes_nothing(
     database: SqliteDatabase, mine: TenantDatabase
 ) -> None:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import Any, TypeVar
 
 from tause_mcp import log
@@ -22,6 +23,9 @@ from tause_mcp.tenancy import TenantId
 
 T = TypeVar("T")
 _BATCH = 64
+"""Changes in one commit at the most."""
+_MOMENT = 0.002
+"""Seconds for which as many changes as the last time are waited for."""
 _BUSY_SECONDS = 10.0
 _READ_SECONDS = 1.0
 _log = log.get("database")
@@ -166,27 +170,35 @@ class _Writer(Thread):
         self._connection = connect(path)
         self._transaction = _SqliteTransaction(self._connection)
         self._ended = False
+        self._former = 0
+        """How many units the last commit was for."""
         self.queue: SimpleQueue[_Unit | None] = SimpleQueue()
         """None is the last: nothing is put after it."""
 
     def run(self) -> None:
         while not self._ended:
             batch = self._waiting()
+            self._former = len(batch)
             self._commit(batch)
             with suppress(RuntimeError):  # the loop has closed: nobody waits any more
                 self._loop.call_soon_threadsafe(_settle, batch)
         self._connection.close()
 
     def _waiting(self) -> list[_Unit]:
-        """The units that wait now, at least one; none at the end."""
+        """The units that wait now, at least one; none at the end.
+
+        As many as the last time are waited for, for a moment: who was answered together comes
+        again together, and one commit is durable for all.
+        """
         batch: list[_Unit] = []
         unit = self.queue.get()
+        until = monotonic() + _MOMENT
         with suppress(Empty):
             while unit is not None:
                 batch.append(unit)
                 if len(batch) == _BATCH:
                     return batch
-                unit = self.queue.get_nowait()
+                unit = self.queue.get(len(batch) < self._former, max(0.0, until - monotonic()))
             self._ended = True
         return batch
 
