@@ -95,6 +95,8 @@ async def test_what_was_sent_last_is_sent_before_the_end(state: SharedState, ano
 class Line:
     """A wire in this process, which can be cut."""
 
+    gather = 0.005
+
     def __init__(self) -> None:
         self.sent: list[bytes] = []
         self.cut = False

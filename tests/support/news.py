@@ -15,6 +15,8 @@ from tause_mcp.tenancy import TenantId
 class Line:
     """A wire to everyone who runs on it."""
 
+    gather = 0.005
+
     ears: list[tuple[Callable[[bytes], None], Callable[[], None]]] = field(default_factory=list)
 
     async def send(self, message: bytes) -> None:

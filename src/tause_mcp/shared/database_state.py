@@ -116,7 +116,10 @@ class DatabaseLeases:
 
 
 class DatabaseWire:
-    """`signals.Wire` by a table that every process looks at twice a second."""
+    """`signals.Wire` by a table that every process looks at twice a second: a message is a durable
+    change, and may wait for company."""
+
+    gather = 0.1
 
     def __init__(self, database: Database) -> None:
         self._database = database

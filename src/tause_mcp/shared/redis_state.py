@@ -122,6 +122,8 @@ class RedisLeases:
 class RedisWire:
     """`signals.Wire` by publish and subscribe. A channel knows no database: its name does."""
 
+    gather = 0.005
+
     def __init__(self, client: RedisClient) -> None:
         self._client = client
         self._channel = f"{client.prefix}:signals"

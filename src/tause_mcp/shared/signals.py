@@ -24,7 +24,6 @@ LONGEST = 32 * 1024
 LONGEST_ABOUT = 2048
 _MOST = 10_000
 """Signals that wait while the wire is down; more are lost, and everyone is told so."""
-_GATHER = 0.005
 _RETRY = 0.5
 _KIND = re.compile(r"[a-z_]{1,32}", re.ASCII)
 _log = log.get("signals")
@@ -40,6 +39,9 @@ class Signal(NamedTuple):
 
 class Wire(Protocol):
     """Carries messages to every process, this one included."""
+
+    gather: float
+    """Seconds in which signals are gathered for one message."""
 
     async def send(self, message: bytes) -> None:
         """Raises `Unavailable` when it was not sent."""
@@ -106,7 +108,7 @@ class Signals:
     async def _sending(self, wire: Wire) -> None:
         while True:
             await self._woken.wait()
-            await asyncio.sleep(_GATHER)
+            await asyncio.sleep(wire.gather)
             try:
                 await self._flush(wire)
             except Unavailable:
