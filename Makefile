@@ -52,7 +52,7 @@ torture: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m torture --backends=servers tests/torture $(ARGS)
 
 surface: $(VENV)/.dev
-	@UPDATE_SURFACE=1 $(BIN)/python -m pytest -q tests/laws
+	@UPDATE_SURFACE=1 $(BIN)/python -m pytest -q tests/laws tests/migrations/test_newest.py
 	@$(BIN)/python scripts/pages.py
 
 bundle: $(VENV)/.dev

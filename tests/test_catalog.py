@@ -80,6 +80,14 @@ def test_the_house_loads_without_a_problem() -> None:
     catalog = load(())
     assert catalog.problems == ()
     assert tuple(c.name for c in catalog.capabilities) == BUILT_IN
+    catalog.build()
+
+
+def test_nothing_is_built_before_it_is_asked_for() -> None:
+    tools = load(()).tools
+    _ = tools["access_whoami"].inputs.schema
+    built = {name for name, o in tools.items() if {"schema", "_core"} & vars(o.inputs).keys()}
+    assert built == {"access_whoami"}
 
 
 def test_everything_is_listed_by_name_in_a_stable_order() -> None:

@@ -90,6 +90,12 @@ class Catalog:
     def routes(self) -> tuple[Route, ...]:
         return tuple(r for c in self.capabilities for r in c.declared(Route))
 
+    def build(self) -> None:
+        """Build every schema and validator now: a fault of any declaration shows."""
+        for operations in (self.tools, self.resources, self.prompts, self.completions):
+            for operation in operations.values():
+                operation.build()
+
     @property
     def named(self) -> frozenset[str]:
         """The names of everything that a message can name."""
@@ -147,7 +153,7 @@ def _faces(name: str) -> Iterator[ModuleType]:
 
 def load(found: Iterable[EntryPoint] | None = None) -> Catalog:
     """The catalogue of this process: built in, then plugins in the order of their names."""
-    points = [p for g in GROUPS for p in entry_points(group=g)] if found is None else list(found)
+    points = _points() if found is None else list(found)
     capabilities = list(built_in())
     plugins: dict[str, dict[str, Any]] = {group: {} for group in GROUPS[1:]}
     problems: list[str] = []
@@ -158,6 +164,11 @@ def load(found: Iterable[EntryPoint] | None = None) -> Catalog:
             text = str(error).splitlines()[0] if str(error) else ""
             problems.append(f"plugin {point.name!r} is left out: {type(error).__name__}: {text}")
     return Catalog(tuple(capabilities), plugins, tuple(problems))
+
+
+def _points() -> list[EntryPoint]:
+    every = entry_points()  # once: each question of its own would read every package's metadata
+    return [point for group in GROUPS for point in every.select(group=group)]
 
 
 def _take(
@@ -212,7 +223,7 @@ def _refuse_clash(given: Capability, capabilities: list[Capability]) -> None:
         *given.declared(Prompt),
     ]
     for declared in faces:
-        compile_operation(declared, given.name, services)  # a bad signature fails here
+        compile_operation(declared, given.name, services).build()  # a bad signature fails here
 
 
 def _names(capability: Capability, kind: type[Any], of: str) -> list[str]:

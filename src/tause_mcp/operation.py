@@ -32,24 +32,42 @@ WAITING = "approval_required"
 
 
 class Inputs:
-    """The validated inputs of a function: strict, closed, bounded."""
+    """The validated inputs of a function: strict, closed, bounded.
+
+    Built when first asked for: a short session uses few of the tools that there are.
+    """
 
     def __init__(self, name: str, parameters: list[inspect.Parameter]) -> None:
-        fields: dict[str, Any] = {
+        self._name = name
+        self._fields: dict[str, Any] = {
             p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters
         }
+        self.names = frozenset(self._fields)
+        self._optional = frozenset(p.name for p in parameters if p.default is not p.empty)
+
+    @cached_property
+    def _core(self) -> Any:
         config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
         with catch_warnings():  # an argument may be called `schema`: the model is never used as one
             simplefilter("ignore", UserWarning)
-            model = create_model(name, __config__=config, **fields)
-        core = tightened(model.__pydantic_core_schema__)
+            model = create_model(self._name, __config__=config, **self._fields)
+        return tightened(model.__pydantic_core_schema__)
+
+    @cached_property
+    def _validate(self) -> Callable[[Any], Any]:
         # not the prebuilt ones: a nested model would bring its own, lax and open
-        self._validate = SchemaValidator(core, _use_prebuilt=False).validate_python
-        schema = slim(ClosedSchema().generate(core))
+        return SchemaValidator(self._core, _use_prebuilt=False).validate_python
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the arguments."""
+        schema: dict[str, Any] = slim(ClosedSchema().generate(self._core))
         schema.pop("description", None)
-        self.schema: dict[str, Any] = {"type": "object", "properties": {}, **schema}
-        self.names = frozenset(fields)
-        self._optional = frozenset(p.name for p in parameters if p.default is not p.empty)
+        return {"type": "object", "properties": {}, **schema}
+
+    def build(self) -> None:
+        """Build now what would be when first asked for."""
+        _ = self._validate, self.schema
 
     def read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Keyword arguments for the function. Null for an optional argument counts as absent.
@@ -92,22 +110,42 @@ def _told(wrong: ValidationError) -> Invalid:
 
 
 class Outputs:
-    """How a function's result becomes a JSON object, and the schema that says so."""
+    """How a function's result becomes a JSON object, and the schema that says so: as `Inputs`."""
 
     def __init__(self, annotation: Any, *, relaxed: bool, asks: bool = False) -> None:
         """`relaxed`: the result may be another one, stored elsewhere; `asks`: or wait for a person."""
+        self._annotation, self._relaxed, self._asks = annotation, relaxed, asks
         self._plain = is_typeddict(annotation) or get_origin(annotation) is dict
-        self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-        schema = slim(self._adapter.json_schema(schema_generator=PlainSchema, mode="serialization"))
-        self._wrapped = schema.get("type") != "object" and "$ref" not in schema
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self._annotation)
+
+    @cached_property
+    def _shown(self) -> dict[str, Any]:
+        told = self._adapter.json_schema(schema_generator=PlainSchema, mode="serialization")
+        return slim(told)  # type: ignore[no-any-return]  # a schema is an object
+
+    @cached_property
+    def _wrapped(self) -> bool:
+        return self._shown.get("type") != "object" and "$ref" not in self._shown
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the result."""
+        schema = dict(self._shown)
         if self._wrapped:
             schema = {"type": "object", "properties": {"result": schema}, "required": ["result"]}
         schema.pop("description", None)
-        if relaxed:
+        if self._relaxed:
             schema.pop("required", None)
-        if asks:
+        if self._asks:
             _may_wait(schema.get("properties", {}).get("status", {}))
-        self.schema: dict[str, Any] = schema
+        return schema
+
+    def build(self) -> None:
+        """Build now what would be when first asked for."""
+        _ = self.schema
 
     def write(self, result: Any) -> dict[str, Any]:
         if self._plain:
@@ -194,6 +232,18 @@ class Operation:
     def open_result(self) -> bool:
         return isinstance(self.declared, Tool) and self.declared.open_result
 
+    def build(self) -> "Operation":
+        """Itself, with the inputs and outputs built now: a fault of the declaration shows.
+
+        Raises:
+            Exception: an input is neither a service nor something that JSON Schema can state, or the
+                result is not; pydantic's own, or a TypeError.
+        """
+        self.inputs.build()
+        if self.outputs is not None:
+            self.outputs.build()
+        return self
+
     def part_of(self, arguments: Mapping[str, Any]) -> str | None:
         """The part that the call is about; "" (which only a whole scope covers) when it names none."""
         if self.part is None:
@@ -211,11 +261,7 @@ def compile_operation(
     services: frozenset[type[Any]],
     screen: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Operation:
-    """Compile one declaration; `screen` is its capability's.
-
-    Raises:
-        TypeError: a parameter is neither a service nor something JSON Schema can state.
-    """
+    """Compile one declaration; `screen` is its capability's. `Operation.build` finds its faults."""
     signature = inspect.signature(declared.fn, eval_str=True)
     wants, inputs = _split(signature, services | INJECTED)
     shown = declared if isinstance(declared, Tool) else None

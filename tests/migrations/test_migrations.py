@@ -179,6 +179,12 @@ print("alembic" in sys.modules, "sqlalchemy.ext.asyncio" in sys.modules)
 """
 
 
+async def test_a_new_file_is_made_without_alembic(tmp_path: Path) -> None:
+    first = at_file(tmp_path / "rows.db").child(_MIGRATE)
+    out, _ = await asyncio.to_thread(first.communicate, timeout=60)
+    assert (first.returncode, out.split()) == (0, ["False", "False"]), out
+
+
 async def test_a_second_start_does_not_even_import_alembic(place: Place) -> None:
     await migrated(place.settings)
     again = place.child(_MIGRATE)

@@ -173,12 +173,12 @@ def test_a_result_that_may_be_a_question_or_a_preview_requires_nothing() -> None
 # --- declarations -------------------------------------------------------------------------------
 
 
-def test_a_parameter_that_json_cannot_state_fails_at_once() -> None:
+def test_a_parameter_that_json_cannot_state_fails_when_it_is_built() -> None:
     class Stranger:
         pass
 
     with pytest.raises(Exception, match=re.compile("schema", re.IGNORECASE)):
-        taking(Stranger)
+        taking(Stranger).build()
 
 
 def test_the_part_is_an_argument_or_a_function_of_them() -> None:

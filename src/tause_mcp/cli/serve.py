@@ -23,12 +23,13 @@ from tause_mcp.platform import Platform, open_platform
 from tause_mcp.server.identity import View
 from tause_mcp.settings import Settings
 from tause_mcp.telemetry.traces import tracing
-from tause_mcp.tenancy import Caller
+from tause_mcp.tenancy import Caller, Scopes
 
 _RECHECK = 3.0
 """Seconds between looks at the key and the tenant of a local session."""
 _CHILD = "_TAUSE_SERVING"
 """How a worker process learns what its parent was asked; not a setting."""
+_ALL = Scopes(frozenset({"*:*"}))
 
 
 @click.command()
@@ -242,12 +243,18 @@ def worker() -> Any:
         settings,
         serving,
         public_url=asked["url"],
-        opened=_settled,
+        opened=partial(_settled, view),
         workers=asked["workers"],
     )
 
 
-def _settled(_: Platform) -> None:
-    """What is loaded now stays: the collector need not walk it again (50 ms pauses at p99)."""
+def _settled(view: View, platform: Platform) -> None:
+    """Build what is listed, so that no list waits for it; another tool's first call waits 1 to 2 ms.
+
+    What is loaded now stays: the collector need not walk it again (50 ms pauses at p99).
+    """
+    for operation in platform.catalog.listed(_ALL, view.toolsets, read_only=view.read_only):
+        operation.build()
+    gc.unfreeze()  # what the imports threw away goes too
     gc.collect()
     gc.freeze()

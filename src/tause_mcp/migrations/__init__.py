@@ -1,4 +1,7 @@
-"""The schema's history, packaged. Alembic is imported only when a migration is pending."""
+"""The schema's history, packaged. Alembic is imported only when a migration is pending.
+
+A new file gets the outcome of all of them at once, from `newest.sql` (`make surface` writes it).
+"""
 
 import asyncio
 import sqlite3
@@ -14,6 +17,9 @@ HEAD = "0012"
 """The newest revision. A test compares it with the scripts."""
 
 _HERE = Path(__file__).parent
+NEWEST = _HERE / "newest.sql"
+BETWEEN = "\n--\n"
+"""What stands between two statements of it: a trigger has semicolons of its own."""
 _LOCK_SECONDS = 60.0
 """How long a process waits for another one's migration."""
 
@@ -79,11 +85,20 @@ def _upgrade_file(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with engine.begin() as connection:
-            upgrade(connection)
+            if connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
+                upgrade(connection)
+            else:
+                make(connection)
     except (OSError, sa.exc.DBAPIError) as error:
         raise failed("TAUSE_DATABASE_URL", error) from None
     finally:
         engine.dispose()
+
+
+def make(connection: Any) -> None:
+    """Give an empty file the schema of `HEAD`."""
+    for statement in NEWEST.read_text().split(BETWEEN):
+        connection.exec_driver_sql(statement)
 
 
 def failed(setting: str, error: Exception) -> Misconfigured:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from random import SystemRandom
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import httpx2
@@ -14,7 +14,9 @@ import httpx2
 from tause_mcp.errors import DeadlineExceeded, Invalid, ProviderError, Unavailable
 from tause_mcp.outbound.addresses import Resolve, Unreached, resolve_host
 from tause_mcp.outbound.answer import RETRYABLE, Answer, bounded
-from tause_mcp.outbound.transport import GuardedTransport
+
+if TYPE_CHECKING:
+    from tause_mcp.outbound.transport import GuardedTransport
 
 Origin = tuple[str, str, int]
 
@@ -71,9 +73,11 @@ class Outbound:
         self._transport: GuardedTransport | None = None
 
     @property
-    def transport(self) -> GuardedTransport:
+    def transport(self) -> "GuardedTransport":
         """The guarded transport, opened at first use: loading trust roots costs milliseconds."""
         if self._transport is None:
+            from tause_mcp.outbound.transport import GuardedTransport
+
             tls = self._tls or _trust_roots()
             self._transport = GuardedTransport(self._resolve, trusted=self._trusted, tls=tls)
         return self._transport

@@ -58,7 +58,7 @@ def build(
             "resources/read": CacheHint(0, "private"),
             "server/discover": CacheHint(3_600_000, "public"),
         },
-        get_tool_input_schema=definitions.inputs.get,
+        get_tool_input_schema=definitions.input,
         on_list_tools=lists.tools,  # type: ignore[arg-type]  # wire dicts are results too
         on_call_tool=ToolCalls(platform, identify),  # type: ignore[arg-type]
         on_list_resources=lists.resources,  # type: ignore[arg-type]

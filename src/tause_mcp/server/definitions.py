@@ -24,9 +24,10 @@ class Definitions:
         self._catalog = catalog
         self._lists: dict[Any, list[dict[str, Any]]] = {}
 
-    @cached_property
-    def inputs(self) -> dict[str, dict[str, Any]]:
-        return {name: o.inputs.schema for name, o in self._catalog.tools.items()}
+    def input(self, name: str) -> dict[str, Any] | None:
+        """The JSON Schema of a tool's arguments; None when there is no such tool."""
+        operation = self._catalog.tools.get(name)
+        return operation.inputs.schema if operation else None
 
     def tools(
         self, identity: Identity, version: str, lacking: Iterable[str] = ()
