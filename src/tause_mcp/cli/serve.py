@@ -249,7 +249,7 @@ def worker() -> Any:
 
 
 def _settled(view: View, platform: Platform) -> None:
-    """Build what is listed, so that no list waits for it; another tool's first call waits 1 to 2 ms.
+    """Build what is listed, so that no list waits for it; another tool's first call waits 1 to 3 ms.
 
     What is loaded now stays: the collector need not walk it again (50 ms pauses at p99).
     """
