@@ -203,25 +203,33 @@ def _greet(url: str, key: str, sse: bool) -> None:
 
 def _run(settings: Settings, asked: dict[str, Any]) -> None:
     import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    from tause_mcp.server import accepting
 
     os.environ[_CHILD] = json.dumps({k: v for k, v in asked.items() if k not in _LOCAL})
-    uvicorn.run(
-        "tause_mcp.cli.serve:worker",
-        factory=True,
-        host=asked["host"],
-        port=asked["port"],
-        workers=asked["workers"],
-        loop="auto",
-        http="httptools",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        forwarded_allow_ips=settings.trusted_proxies,
-        timeout_graceful_shutdown=10,
-    )
+    told: dict[str, Any] = {
+        "factory": True,
+        "host": asked["host"],
+        "port": asked["port"],
+        "workers": asked["workers"],
+        "loop": "auto",
+        "http": "httptools",
+        "ws": "none",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "forwarded_allow_ips": settings.trusted_proxies,
+        "timeout_graceful_shutdown": 10,
+    }
+    if asked["workers"] > 1 and accepting.SPREADS:
+        config = uvicorn.Config(_WORKER, **told | {"loop": accepting.LOOP})
+        Multiprocess(config, [accepting.reserved(asked["host"], asked["port"])]).run()
+    else:
+        uvicorn.run(_WORKER, **told)
 
 
+_WORKER = "tause_mcp.cli.serve:worker"
 _LOCAL = ("tenant", "role", "protocol", "allow_path")
 
 
