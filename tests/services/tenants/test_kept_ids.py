@@ -116,7 +116,7 @@ async def test_deleted_tenants_count_for_no_limit(house: House) -> None:
     await house.call("tenants_create", who("aa"), tenant_id="aa2")
 
 
-async def test_of_all_who_make_it_at_once_one_does_and_sweeps_do_not_disturb(
+async def test_of_all_who_make_it_at_once_one_does_at_most_and_sweeps_do_not_disturb(
     house: House, path: Path
 ) -> None:
     """Farewells are slow, and many processes give the id back: none says goodbye to the new one."""
@@ -138,8 +138,10 @@ async def test_of_all_who_make_it_at_once_one_does_and_sweeps_do_not_disturb(
             *(one.directory.finish_deletions() for one in (house, other) for _ in range(4)),
             return_exceptions=True,
         )
-    refused = [told for told in made[:8] if told is not None]
-    assert {type(told) for told in refused} == {Conflict} and len(refused) == 7
+        refused = [told for told in made[:8] if told is not None]
+        assert {type(told) for told in refused} == {Conflict} and len(refused) >= 7
+        if len(refused) == 8:  # a sweep was first: all came while it was at it
+            await house.grow("aa")
     assert made[8:] == [None] * 8
     assert alive == []
     assert rows_of(path, ROW)[0][0] == tables.ACTIVE
