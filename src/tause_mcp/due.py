@@ -61,6 +61,7 @@ _HASTEN = Statement(
     .where(*_one, _d.due_at > sa.bindparam("at", type_=sa.BigInteger))
     .values(due_at=sa.bindparam("at", type_=sa.BigInteger))
 )
+_AWAITED = Statement(sa.select(_d.id).where(*_one))
 _END = Statement(
     sa.delete(provider_due).where(*_one, _d.since <= sa.bindparam("until", type_=sa.BigInteger))
 )
@@ -113,6 +114,11 @@ async def hasten(tx: Transaction, kind: str, id_: str, at: int) -> None:
 async def end(tx: Transaction, kind: str, id_: str, since: int = _EVER) -> None:
     """It need not be looked at any more; what was put there after `since` stays."""
     await tx.run(_END, of_kind=kind, of=id_, until=since)
+
+
+async def awaited(database: TenantDatabase, kind: str, id_: str) -> bool:
+    """Whether it is to be looked at."""
+    return await database.first(_AWAITED, of_kind=kind, of=id_) is not None
 
 
 def pause(tries: int, age: int) -> int:

@@ -10,6 +10,8 @@ import structlog
 
 from tause_mcp.errors import Conflict, NotFound, TauseError, Unavailable, Unconfigured
 from tause_mcp.outbound.wompi import Event, Transaction
+from tause_mcp.services.payments.by_link import LinkPayments
+from tause_mcp.services.payments.links import Links
 
 from .conftest import B, Till, account, unsent
 from .test_killed import dies
@@ -131,6 +133,15 @@ async def test_foreign_and_absent_transactions_are_alike(till: Till) -> None:
         said.append(str(absent.value))
     assert len(set(said)) == 1
     assert await other.payments.recent() == []
+
+
+async def test_whoever_guesses_at_a_foreign_transaction_writes_nothing(till: Till) -> None:
+    """Several tenants may share one account at Wompi: what is there is not what is theirs."""
+    found = till.provider.pay((await made(till)).provider_id)
+    ledger = replace(till, tenant=B).ledger
+    with pytest.raises(NotFound):
+        await LinkPayments(ledger, Links(ledger)).reconcile(f"wtx_{found.id}")
+    assert not ledger.database.changed
 
 
 async def test_without_its_event_it_is_recorded_when_it_is_named(till: Till) -> None:

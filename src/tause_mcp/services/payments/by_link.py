@@ -60,7 +60,7 @@ class LinkPayments:
             source_tables.LINK_OF_PROVIDER, of_link=found.link_id
         )
         if told is None:
-            await self._ledger.database.write(lambda tx: due.end(tx, KIND, id_))
+            await self._unwanted(id_)
             raise _absent()
         link = LinkRow(*told)
         await self._links.account(link)
@@ -69,6 +69,13 @@ class LinkPayments:
             raise Conflict(wrong)
         row = await self._recorded(link, found)
         return await self._ledger.shown(await self._ledger.believe(row, found))
+
+    async def _unwanted(self, id_: str) -> None:
+        """It is by no link of ours. Whoever merely guesses at it changes nothing here, as if Wompi,
+        whose account may be other tenants' too, did not know it."""
+        database = self._ledger.database
+        if await due.awaited(database, KIND, id_):
+            await database.write(lambda tx: due.end(tx, KIND, id_))
 
     async def _recorded(self, link: LinkRow, found: Found) -> Row:
         """Its row: any number of racers get the same one, for its id is computed."""
