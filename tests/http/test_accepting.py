@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from tests.support.serving import Served, serving
 
+from tause_mcp.server import accepting
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux spreads them")
 CONNECTIONS, LEAST = 60, 10
 ESTABLISHED, LISTENS = "01", "0A"
@@ -66,3 +68,12 @@ def test_connections_that_come_at_once_are_spread(tmp_path: Path) -> None:
         spread = [sockets(pid, server.port, ESTABLISHED) for pid in workers]
     assert sum(spread) == CONNECTIONS
     assert min(spread) >= LEAST, spread
+
+
+def test_two_installations_never_share_a_port() -> None:
+    """With `SO_REUSEPORT` the kernel would let both listen, as long as they start at once."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with accepting.reserved("127.0.0.1", port), pytest.raises(OSError, match="in use"):
+        accepting.reserved("127.0.0.1", port)

@@ -177,8 +177,12 @@ def _open_port(host: str, port: int) -> int:
         with socket.create_server((host, port), family=family) as probe:
             return int(probe.getsockname()[1])
     except OSError as error:
-        told = os.strerror(error.errno) if error.errno else str(error)
-        raise Misconfigured(f"--host, --port: cannot serve on {host}:{port}: {told}") from None
+        raise _not_served(host, port, error) from None
+
+
+def _not_served(host: str, port: int, error: OSError) -> Misconfigured:
+    told = os.strerror(error.errno) if error.errno else str(error)
+    return Misconfigured(f"--host, --port: cannot serve on {host}:{port}: {told}")
 
 
 async def _prepared(settings: Settings, asked: dict[str, Any]) -> str:
@@ -223,8 +227,12 @@ def _run(settings: Settings, asked: dict[str, Any]) -> None:
         "timeout_graceful_shutdown": 10,
     }
     if asked["workers"] > 1 and accepting.SPREADS:
+        try:
+            port = accepting.reserved(asked["host"], asked["port"])
+        except OSError as error:
+            raise _not_served(asked["host"], asked["port"], error) from None
         config = uvicorn.Config(_WORKER, **told | {"loop": accepting.LOOP})
-        Multiprocess(config, [accepting.reserved(asked["host"], asked["port"])]).run()
+        Multiprocess(config, [port]).run()
     else:
         uvicorn.run(_WORKER, **told)
 

@@ -164,7 +164,7 @@ class _Bound:
         touched = await self._tx.run(
             statement, **values, tenant=self._tenant, tenant_id=self._tenant
         )
-        self.touched += touched
+        self.touched += max(touched, 0)  # -1: nothing that counts
         return touched
 
 

@@ -19,9 +19,29 @@ LOOP = "tause_mcp.server.accepting:loop"
 
 
 def reserved(host: str, port: int) -> socket.socket:
-    """The port, held for the processes that will listen on it: the socket itself never does."""
+    """The port, held for the processes that will listen on it: the socket itself never does.
+
+    Raises:
+        OSError: another installation has it. The kernel would let both listen, and mix their callers.
+    """
+    _alone.append(_locked(f"\0tause-mcp {host} {port}"))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return _bound(family, (host, port))
+
+
+_alone: list[socket.socket] = []
+"""Held until this process ends."""
+
+
+def _locked(name: str) -> socket.socket:
+    """A name that one process at a time can have (unix(7), abstract)."""
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind(name)
+    except OSError:
+        held.close()
+        raise
+    return held
 
 
 def loop() -> asyncio.AbstractEventLoop:
